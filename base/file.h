@@ -1,0 +1,88 @@
+// Files: mapped for reading, replaced atomically, locked, and the disk they are on.
+//
+// Errors name the path and the operating system's reason. Nothing here follows a number found in a
+// file: lengths come from fstat.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+
+namespace lutdb {
+
+// A whole file mapped read-only. Movable; unmapped on destruction; safe to read from any thread.
+// A file that shrinks while mapped faults (SIGBUS): model files are taken to be left alone.
+class MappedFile {
+ public:
+  // NotFound when absent, FailedPrecondition for a directory or special file. An empty file maps to
+  // zero bytes.
+  static absl::StatusOr<MappedFile> Open(const std::string& path);
+
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+  ~MappedFile();
+
+  const uint8_t* data() const { return data_; }
+  size_t size() const { return size_; }
+  std::string_view view() const { return {reinterpret_cast<const char*>(data_), size_}; }
+  const std::string& path() const { return path_; }
+
+ private:
+  MappedFile(std::string path, const uint8_t* data, size_t size)
+      : path_(std::move(path)), data_(data), size_(size) {}
+  std::string path_;
+  const uint8_t* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+// An advisory lock (flock) on a file that is created if need be; released on destruction or when the
+// process dies.
+class FileLock {
+ public:
+  // Waits up to wait_seconds for another holder; then FailedPrecondition.
+  static absl::StatusOr<std::unique_ptr<FileLock>> Acquire(const std::string& path,
+                                                           double wait_seconds);
+  ~FileLock();
+  FileLock(const FileLock&) = delete;
+  FileLock& operator=(const FileLock&) = delete;
+
+ private:
+  explicit FileLock(int descriptor) : descriptor_(descriptor) {}
+  int descriptor_;
+};
+
+bool PathExists(const std::string& path);
+bool IsDirectory(const std::string& path);
+
+// Reads a whole regular file of at most bytes_max bytes; ResourceExhausted beyond that.
+absl::StatusOr<std::string> ReadFile(const std::string& path, uint64_t bytes_max);
+
+// Writes path + ".tmp", syncs it, renames it over path and syncs the directory: after a crash the old
+// or the new bytes are there, never a mixture.
+absl::Status WriteFileAtomically(const std::string& path, std::string_view bytes);
+
+// Makes one directory, private to the user (0700). OK when it exists already.
+absl::Status MakeDirectory(const std::string& path);
+absl::Status SyncDirectory(const std::string& path);
+// Renames within one file system and syncs the parent directory.
+absl::Status RenamePath(const std::string& from, const std::string& to);
+// Removes a file or a whole directory tree; OK when absent.
+absl::Status RemovePath(const std::string& path);
+
+// Bytes an unprivileged user can still write on the file system that holds path (or its nearest
+// existing parent).
+absl::StatusOr<uint64_t> FreeDiskBytes(const std::string& path);
+
+// Physical memory of the machine, or the cgroup's limit when that is smaller.
+uint64_t UsableMemoryBytes();
+
+// "dir/name" for parts of a path; "." for the directory of a bare name.
+std::string JoinPath(std::string_view directory, std::string_view name);
+std::string DirectoryOf(const std::string& path);
+std::string BaseName(const std::string& path);
+
+}  // namespace lutdb

@@ -1,0 +1,126 @@
+// Bytes in, bytes out: the only layer that knows RocksDB. It never interprets a value.
+//
+// Goals: right options for Debian's RocksDB 7.8.3 (each with its reason in rocks.cc), statuses
+// translated once, no RocksDB type in any header. Base families (tile, row, weights) are ingest-only
+// and never compacted; everything edited lives in `history` and `default`.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+
+namespace lutdb::db {
+
+enum class Family : uint8_t { kDefault = 0, kTile = 1, kRow = 2, kWeights = 3, kHistory = 4 };
+inline constexpr int kFamilies = 5;
+
+struct OpenOptions {
+  uint64_t cache_bytes = 64 << 20;  // RocksDB block cache
+  int open_files_max = 512;         // tables are opened when first read
+  double wait_seconds = 30;         // writers: how long to wait for another writer
+};
+
+// Values found by MultiGet; the memory belongs to the object and is reused by the next call.
+class Values {
+ public:
+  Values();
+  ~Values();
+  Values(const Values&) = delete;
+  size_t size() const;
+  bool found(size_t i) const;
+  std::string_view operator[](size_t i) const;  // valid until the next MultiGet into this object
+
+ private:
+  friend class Rocks;
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+// An ordered scan over [begin, end) of a family. Not thread-safe; must not outlive the Rocks.
+class Cursor {
+ public:
+  ~Cursor();
+  Cursor(Cursor&&) noexcept;
+  bool Valid() const;  // false at the end and after an error
+  void Next();
+  void Seek(std::string_view key);
+  std::string_view key() const;
+  std::string_view value() const;  // valid until the cursor moves
+  absl::Status status() const;     // an error met by the scan
+
+ private:
+  friend class Rocks;
+  struct State;
+  explicit Cursor(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+struct Write {
+  Family family;
+  std::string key;
+  std::string value;
+  bool is_delete = false;
+};
+
+struct LiveFile {
+  std::string path;  // absolute on this machine
+  Family family;
+  uint64_t bytes = 0;
+  std::string first_key;
+  std::string last_key;
+};
+
+// A database. Reads are thread-safe. Closed by the destructor.
+class Rocks {
+ public:
+  // Creates an empty database in a directory that exists.
+  static absl::StatusOr<std::unique_ptr<Rocks>> Create(const std::string& path,
+                                                       const OpenOptions& options);
+  // Never locks, never writes.
+  static absl::StatusOr<std::unique_ptr<Rocks>> OpenForReading(const std::string& path,
+                                                               const OpenOptions& options);
+  // The caller holds the store's writer lock (base/file.h FileLock on LockPath).
+  static absl::StatusOr<std::unique_ptr<Rocks>> OpenForWriting(const std::string& path,
+                                                               const OpenOptions& options);
+  ~Rocks();
+
+  // NotFound when absent.
+  absl::StatusOr<std::string> Get(Family family, std::string_view key) const;
+  // Any order, duplicates allowed (sorted and de-duplicated inside). Missing keys are not errors.
+  absl::Status MultiGet(Family family, absl::Span<const std::string> keys, Values* values) const;
+  // readahead_bytes 0: RocksDB's own choice.
+  Cursor Scan(Family family, std::string_view begin, std::string_view end,
+              uint64_t readahead_bytes = 0) const;
+
+  // One atomic batch, synced to disk before it returns.
+  absl::Status Apply(absl::Span<const Write> writes);
+  // Ingests finished SST files (moved, not copied), atomically, disjoint from what is there; durable
+  // on return. All of one family.
+  absl::Status Ingest(Family family, const std::vector<std::string>& paths);
+
+  std::vector<LiveFile> LiveFiles() const;
+  // Reads every byte of one live file against its checksums; DataLoss names what is wrong.
+  absl::Status VerifyFile(const LiveFile& file) const;
+  // Drops a live file of a base family whole (repair), so that its range can be ingested anew.
+  absl::Status DropFile(const LiveFile& file);
+  // For opened-for-writing databases: flushes everything, so that closing loses nothing.
+  absl::Status Flush();
+
+ private:
+  struct State;
+  explicit Rocks(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+// When a database no longer opens: checks every SST file in the directory byte by byte.
+// Calls on_file for each with its status.
+absl::Status VerifyLooseFiles(
+    const std::string& path, const std::function<void(const std::string&, absl::Status)>& on_file);
+
+}  // namespace lutdb::db

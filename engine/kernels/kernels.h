@@ -1,0 +1,112 @@
+// Every kernel's contract. Kernels are free functions on pointers and counts: no status, allocation,
+// lock or log. Each has a scalar oracle of the same signature in namespace lutdb::kernels::reference
+// (reference.cc, written to be read) and gives the same bits as it on every instruction set.
+//
+// f32 reductions use 16 lanes in a fixed order: lane l sums elements l, l + 16, ... in ascending
+// order, then the lanes are folded 8, 4, 2, 1 (lane l += lane l + 8, ...). No fused multiply-add.
+// exp, sin, cos and tanh are our own. So f32 results, too, are the same bits everywhere.
+//
+// Unless a contract says otherwise: pointers need only their type's alignment, inputs and outputs do
+// not overlap (exact aliasing y == x is fine for element-wise kernels), any count >= 0 is allowed.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "schemas/graph.h"  // Activation
+
+namespace lutdb::kernels {
+
+// ---- Dispatch (dispatch.cc) ----
+
+// The instruction set in use: "scalar", "ssse3", "sse4", "avx2", "avx3", ...
+const char* IsaName();
+// Every instruction set this machine can run, best first, separated by single spaces.
+const char* IsaList();
+// Uses the named instruction set from now on; false (and no change) when unknown or unsupported.
+// Not thread-safe: call before other kernels. The library calls it once with LUTDB_FORCE_ISA.
+bool ForceIsa(const char* name);
+
+// ---- Input coding (encode.cc) ----
+
+// Level grid of one input, as coding/levels.h's LevelRange.
+struct Levels {
+  int32_t min;
+  int32_t max;
+  int32_t stride;
+};
+
+// The scale s > 0 for which sum((x - s * level(x / s))^2) is least among a fixed list of candidates
+// between a fraction of the largest magnitude and the whole of it; the exact mean magnitude for one
+// signed bit. 1 when x is all zero. x must be finite. Ties: the larger scale.
+float ChooseScale(const float* x, size_t count, Levels levels);
+
+// index[i] = number (0-based, ascending) of the level nearest to x[i] / scale, ties to even, clamped
+// to the grid; for stride 2 (one signed bit): 1 if x[i] >= 0 else 0.
+void LevelIndices(const float* x, size_t count, float scale, Levels levels, uint16_t* index);
+// The same with a grid of its own for each element.
+void MixedLevelIndices(const float* x, size_t count, float scale, const Levels* levels,
+                       uint16_t* index);
+// codes[c] = index[c*g] * level_count^(g-1) + ... + index[c*g + g-1].
+void CombineIndices(const uint16_t* index, size_t chunks, uint32_t g, uint32_t level_count,
+                    uint16_t* codes);
+
+// ---- Look up and add (accumulate.cc) ----
+
+// acc[n] += sum over r of sign[r] * rows[r][n] for n < neurons. A null row is skipped (all zero).
+// signs (+1 or -1 per row) may be null: all +1. Rows are aligned to 64 bytes and readable to the
+// next multiple of 64 bytes. At most 65,538 rows over the life of acc, so that int32 cannot overflow.
+void AddRows(const int16_t* const* rows, const int8_t* signs, size_t row_count, size_t neurons,
+             int32_t* acc);
+void AddRows(const int8_t* const* rows, const int8_t* signs, size_t row_count, size_t neurons,
+             int32_t* acc);
+// y[n] = (scale * step[n]) * float(acc[n]) + bias[n]; bias may be null.
+void ScaleSums(const int32_t* acc, const float* step, const float* bias, float scale,
+               size_t neurons, float* y);
+
+// ---- Decoding product records (decode.cc) ----
+
+// Entries of one chunk for 64 neurons, codes [code_begin, code_end), from its slopes (positions x 64,
+// neuron fastest), as section 3 of the design defines them: made by running addition, the mirrored
+// half by negation. Code c goes to out + (c - code_begin) * out_stride elements (>= 64).
+// slopes aligned to 64 bytes; out to 64 bytes when out_stride is a multiple of 64 bytes.
+void ProductCodes(const int32_t* slopes, const Levels* levels, uint32_t positions, int shift,
+                  uint32_t code_begin, uint32_t code_end, int16_t* out, size_t out_stride);
+void ProductCodes(const int32_t* slopes, const Levels* levels, uint32_t positions, int shift,
+                  uint32_t code_begin, uint32_t code_end, int8_t* out, size_t out_stride);
+void ProductCodes(const int64_t* slopes, const Levels* levels, uint32_t positions, int shift,
+                  uint32_t code_begin, uint32_t code_end, int16_t* out, size_t out_stride);
+void ProductCodes(const int64_t* slopes, const Levels* levels, uint32_t positions, int shift,
+                  uint32_t code_begin, uint32_t code_end, int8_t* out, size_t out_stride);
+
+// ---- f32 ops (elementwise.cc) ----
+
+float Dot(const float* a, const float* b, size_t count);
+// y[r] = Dot(weights + r * cols, x, cols) (+ bias[r] when bias is not null).
+void MatVec(const float* weights, const float* x, const float* bias, size_t rows, size_t cols,
+            float* y);
+// y[i] += a * x[i]
+void AddScaled(const float* x, float a, size_t count, float* y);
+void Add(const float* a, const float* b, size_t count, float* y);
+void Multiply(const float* a, const float* b, size_t count, float* y);
+void ScaleShift(const float* x, const float* scale, const float* shift, size_t count, float* y);
+// y = x * (1 / sqrt(mean(x^2) + epsilon)) * weight
+void RmsNorm(const float* x, const float* weight, float epsilon, size_t count, float* y);
+// shift may be null.
+void LayerNorm(const float* x, const float* weight, const float* shift, float epsilon, size_t count,
+               float* y);
+void Activate(Activation activation, float alpha, const float* x, size_t count, float* y);
+void Softmax(const float* x, size_t count, float* y);
+// Rotate-half RoPE in place on heads x head_dim. cosine and sine have head_dim / 2 elements.
+void Rope(const float* cosine, const float* sine, size_t heads, size_t head_dim, float* x);
+// Angles of one position: cosine[i], sine[i] of position * theta^(-2 i / head_dim), computed in
+// double by our own functions, rounded once.
+void RopeAngles(uint32_t position, float theta, size_t head_dim, float* cosine, float* sine);
+// Our own exp, correctly deterministic (within 2 ulp); -inf -> 0.
+float Exp(float x);
+
+// Source weights to f32, exactly.
+void ConvertF16(const uint16_t* from, size_t count, float* to);
+void ConvertBF16(const uint16_t* from, size_t count, float* to);
+
+}  // namespace lutdb::kernels

@@ -1,0 +1,85 @@
+// Build a store from a model file, check it against the weights it came from, mend it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "lutdb/options.h"
+#include "lutdb/types.h"
+
+namespace lutdb {
+
+struct PlanTable {
+  std::string name;
+  uint32_t inputs = 0;
+  uint32_t neurons = 0;
+  uint32_t chunk = 0;  // inputs per chunk; 0 when chunks are given as lists
+  uint32_t codes = 0;  // of the largest chunk
+  int input_bits = 0;
+  uint64_t raw_bytes = 0;
+  uint64_t stored_bytes_estimate = 0;
+  uint64_t read_bytes_per_token = 0;
+};
+
+// What a build would cost and give.
+struct PlanReport {
+  std::string architecture;
+  uint64_t weights = 0;                // weights that become tables
+  uint64_t weights_bytes = 0;          // all tensors as they are in the model file
+  uint64_t raw_bytes = 0;              // addressable: every entry
+  uint64_t stored_bytes_estimate = 0;  // on disk, kept source weights included
+  uint64_t read_bytes_per_token = 0;   // entries read for one input vector
+  uint64_t free_disk_bytes = 0;        // where the store would be (0: not asked)
+  std::vector<PlanTable> tables;
+};
+// Reads the model's headers and samples its weights; builds nothing. Errors as OpenModelSource.
+absl::StatusOr<PlanReport> PlanBuild(const std::string& model, const BuildOptions& options);
+
+struct BuildReport {
+  bool already_built = false;  // a finished store of the same plan was there
+  uint64_t ranges = 0;
+  uint64_t ranges_resumed = 0;
+  uint64_t records = 0;
+  uint64_t raw_bytes = 0;
+  uint64_t stored_bytes = 0;
+  double seconds = 0;
+  Hash128 content_hash;
+};
+// Builds `store`, or resumes an interrupted build of the same plan. Nothing appears under the final
+// name before everything is durable. FailedPrecondition when a store (or half-built one) of another
+// plan is there, ResourceExhausted when the disk cannot hold the result, Cancelled when cancelled.
+absl::StatusOr<BuildReport> BuildStore(const std::string& model, const std::string& store,
+                                       const BuildOptions& options);
+
+struct VerifyOptions {
+  bool deep = false;          // every byte of every live file, every record's checksum
+  double exact_fraction = 0;  // share of cells recomputed from the kept weights (and edits)
+  uint64_t seed = 1;          // which cells
+  unsigned threads = 0;
+  ProgressFn progress;
+  const std::atomic<bool>* cancel = nullptr;
+};
+struct VerifyReport {
+  bool clean = true;
+  std::vector<std::string> problems;  // one line each: file or key range, and what is wrong
+  uint64_t files_checked = 0;
+  uint64_t bytes_checked = 0;
+  uint64_t records_checked = 0;
+  uint64_t cells_recomputed = 0;
+};
+// Quick by default: manifest, files, sizes, a sample of records. Problems found are in the report;
+// a status is returned only when verifying itself could not be done.
+absl::StatusOr<VerifyReport> VerifyStore(const std::string& store, const VerifyOptions& options);
+
+struct RepairReport {
+  uint64_t files_rebuilt = 0;
+  uint64_t records_rebuilt = 0;
+  std::vector<std::string> unrecoverable;  // damage to the kept weights themselves
+};
+// Rebuilds what is damaged from the kept weights; edits stay. DataLoss when the weights a damaged
+// record needs are damaged themselves (the report in the message names the file).
+absl::StatusOr<RepairReport> RepairStore(const std::string& store, const VerifyOptions& options);
+
+}  // namespace lutdb

@@ -1,0 +1,93 @@
+// Run a model from a store: arrays in and out, or text.
+//
+//   auto model = lutdb::Model::Open("model.lut", {});
+//   auto text = (*model)->Generate("347+285=", {.temperature = 0}, nullptr);
+//
+// A Model is used by one thread at a time; it uses `threads` of its own inside.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "lutdb/options.h"
+
+namespace lutdb {
+
+struct ModelOptions {
+  OpenStoreOptions store;
+  bool reference = false;  // use the kept source weights in f32 instead of the tables
+};
+
+struct GenerateOptions {
+  uint32_t max_tokens = 256;
+  float temperature = 0.8f;  // 0: greedy
+  float top_p = 0.95f;
+  uint64_t seed = 0;  // as given; callers choose and report a random one
+  const std::atomic<bool>* cancel = nullptr;
+};
+
+struct GenerateResult {
+  std::vector<int32_t> tokens;  // generated ones, end token excluded
+  std::string text;             // prompt and continuation
+  uint32_t prompt_tokens = 0;
+  bool ended = false;           // by the end token
+  double prompt_seconds = 0;
+  double seconds = 0;           // generation alone
+};
+// Called with each piece of text as it is complete (never half a UTF-8 character), prompt first.
+using TextSink = std::function<void(std::string_view)>;
+
+struct ArenaReport {
+  bool owned = false;
+  uint64_t limit_bytes = 0, used_bytes = 0;
+  uint64_t hits = 0, misses = 0, fills = 0, evictions = 0;
+};
+
+class Model {
+ public:
+  // Errors as Store::Open.
+  static absl::StatusOr<std::unique_ptr<Model>> Open(const std::string& store,
+                                                     const ModelOptions& options);
+  ~Model();
+  Model(const Model&) = delete;
+
+  bool is_language_model() const;
+  bool is_integer_only() const;
+  uint32_t input_width() const;   // feed-forward networks
+  uint32_t output_width() const;  // of one output row; vocabulary size for language models
+  uint32_t context() const;       // language models: most positions
+
+  // Feed-forward: `count` rows of input_width() -> count rows of output_width(). An integer-only
+  // network gives one number per row, the index of the largest sum. InvalidArgument on wrong sizes
+  // or inputs that are not finite.
+  absl::Status RunRows(absl::Span<const float> input, size_t count, absl::Span<float> output);
+
+  // Language models. Appends one token to the context and gives the logits (vocabulary size) that
+  // follow it; empty logits: not wanted. OutOfRange when the context is full.
+  absl::Status Feed(int32_t token, absl::Span<float> logits);
+  void Reset();  // empties the context
+
+  absl::StatusOr<std::vector<int32_t>> Encode(std::string_view text) const;
+  absl::StatusOr<std::string> Decode(absl::Span<const int32_t> tokens) const;
+  // FailedPrecondition without a tokenizer (unless prompt is given as tokens).
+  absl::StatusOr<GenerateResult> Generate(std::string_view prompt, const GenerateOptions& options,
+                                          const TextSink& sink);
+  absl::StatusOr<GenerateResult> GenerateFromTokens(absl::Span<const int32_t> prompt,
+                                                    const GenerateOptions& options,
+                                                    const TextSink& sink);
+
+  ArenaReport arena() const;
+
+ private:
+  struct State;
+  explicit Model(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace lutdb

@@ -1,0 +1,113 @@
+// START HERE. A store of precomputed products: open it, look entries up by key.
+//
+//   auto store = lutdb::Store::Open("model.lut", {});
+//   auto entries = (*store)->Get("lm_head[5, 0:4, :]");
+//
+// Thread-safe after Open. Errors are absl::Status with one clear line; nothing is printed, thrown or
+// aborted because of what a file holds.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "lutdb/options.h"
+#include "lutdb/types.h"
+
+namespace lutdb {
+
+struct TableInfo {
+  std::string name;
+  uint32_t inputs = 0;
+  uint32_t neurons = 0;
+  uint32_t chunk = 0;   // inputs per chunk; 0 when chunks are given as lists
+  uint32_t chunks = 0;
+  uint32_t codes = 0;   // of the largest chunk
+  std::string coding;   // "signed", "unsigned" or "lists"
+  int input_bits = 0;   // largest of the table
+  EntryType entry = EntryType::kI16;
+  Layout layout = Layout::kTile;
+  Codec codec = Codec::kSmallest;
+  bool mirror = false;
+  uint64_t records = 0;
+  uint64_t raw_bytes = 0;
+  uint64_t stored_bytes = 0;
+};
+
+struct StoreInfo {
+  uint32_t format_version = 0;
+  std::string architecture;
+  std::string source_format;
+  std::string source_name;
+  bool integer_only = false;
+  bool has_tokenizer = false;
+  Hash128 content_hash;
+  Hash128 graph_hash;
+  std::vector<TableInfo> tables;
+  uint64_t raw_bytes = 0;      // addressable, decoded
+  uint64_t stored_bytes = 0;   // on disk: table records and kept source weights
+  uint64_t weights_stored_bytes = 0;  // of stored_bytes, the kept source weights
+  double derived_fraction = 0;  // share of entries that follow from slopes
+  std::vector<std::string> branches;
+  uint64_t ranges = 0;
+  uint64_t ranges_resumed = 0;
+  uint64_t arena_file_bytes = 0;  // allocated on disk by the arena
+};
+
+// A block of entries: neurons x chunks x codes, always three-dimensional.
+struct Lookup {
+  std::string table;
+  std::vector<uint32_t> neurons;  // index lists, as selected
+  std::vector<uint32_t> chunks;
+  std::vector<uint32_t> codes;
+  EntryType entry = EntryType::kI16;
+  std::vector<float> step;  // one per selected neuron; real value = entry x step x input scale
+  // Level values of each selected code for input scale 1: codes x chunk inputs. Chunks given as
+  // lists may differ: then of the first selected chunk.
+  std::vector<std::vector<double>> levels;
+  std::vector<int16_t> entries;  // neuron-major, then chunk, then code
+
+  int16_t at(size_t n, size_t c, size_t k) const {
+    return entries[(n * chunks.size() + c) * codes.size() + k];
+  }
+  double value(size_t n, size_t c, size_t k) const { return double{step[n]} * at(n, c, k); }
+};
+
+// One entry's key, for batches.
+struct EntryKey {
+  uint32_t table = 0;  // index into StoreInfo::tables
+  uint32_t neuron = 0;
+  uint32_t chunk = 0;
+  uint32_t code = 0;
+};
+
+class Store {
+ public:
+  // NotFound, DataLoss (damaged), Unimplemented (newer format version), FailedPrecondition
+  // (half-built), NotFound for an unknown `at`.
+  static absl::StatusOr<std::unique_ptr<Store>> Open(const std::string& path,
+                                                     const OpenStoreOptions& options);
+  ~Store();
+  Store(const Store&) = delete;
+
+  const StoreInfo& info() const;
+
+  // Entries by address: table[neurons, chunks, codes] with NumPy indexing (integer, a:b, a:b:s, :,
+  // negative from the end; omitted trailing indices mean all). InvalidArgument when malformed,
+  // NotFound for an unknown table, OutOfRange for an index that does not exist, ResourceExhausted
+  // when the selection has more than 2^31 entries.
+  absl::StatusOr<Lookup> Get(const std::string& address) const;
+
+  // A batch of single entries in any order, one per key; entries must have keys.size() elements.
+  absl::Status GetEntries(absl::Span<const EntryKey> keys, absl::Span<int16_t> entries) const;
+
+ private:
+  struct State;
+  explicit Store(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace lutdb

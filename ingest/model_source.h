@@ -1,0 +1,65 @@
+// A model file, whatever its format, as the builder sees it: mapped tensors and one graph.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "base/file.h"
+#include "schemas/graph.h"
+#include "schemas/table_spec.h"
+#include "schemas/tokenizer_spec.h"
+
+namespace lutdb {
+
+// A matrix (or vector: rows = 1) in a mapped file. Rows may be re-ordered on the way: llama2.c keeps
+// query and key rows interleaved, Hugging Face in halves of each head.
+struct SourceTensor {
+  std::string name;  // Hugging Face name, ".weight" dropped
+  DType dtype = DType::kF32;
+  uint64_t rows = 0;
+  uint64_t cols = 0;
+  const uint8_t* data = nullptr;  // row-major, may be unaligned, rows x cols elements
+  uint32_t rope_head_dim = 0;     // not 0: row r of a head reads source row 2 * (r % half) + r / half
+
+  uint64_t SourceRow(uint64_t row) const;
+  // Elements [col_begin, col_begin + count) of a row as f32.
+  void ReadRow(uint64_t row, uint64_t col_begin, uint64_t count, float* out) const;
+  // The row's own bytes (cols x DTypeBytes).
+  const uint8_t* RowBytes(uint64_t row) const;
+  uint64_t bytes() const { return rows * cols * DTypeBytes(dtype); }
+};
+
+// A table the graph asks for. Fields of `coding` that the model does not decide are left to the
+// build options; the flags say which ones the model's graph file decided.
+struct SourceTable {
+  TableSpec spec;  // id, name, inputs, neurons, tensors; coding where the graph file gives it
+  bool coding_given = false;       // chunk / chunks / levels come from the graph file
+  std::vector<float> input_scales;  // empty: all 1. Weight i is multiplied by it, input i divided
+};
+
+struct ModelSource {
+  std::string format;  // "safetensors", "llama2.c"
+  std::string name;    // base name
+  std::vector<std::unique_ptr<MappedFile>> files;  // keep tensor data alive
+  std::vector<SourceTensor> tensors;  // index = TensorSpec::id
+  std::vector<SourceTable> tables;    // index = TableSpec::id
+  Graph graph;
+  TokenizerSpec tokenizer;  // kind kNone when there is none
+};
+
+struct ModelSourceOptions {
+  std::string graph_file;      // feed-forward networks
+  std::string tokenizer_file;  // overrides what lies beside the model
+};
+
+// Detects the format from the content, not the name: a directory with config.json, a .safetensors
+// file (with config.json beside it, or with a graph file), a llama2.c checkpoint v0 or v1.
+// NotFound, DataLoss (truncated, overlapping, out of range, absurd shape), Unimplemented
+// (architecture, op, dtype; the message names what is supported).
+absl::StatusOr<ModelSource> OpenModelSource(const std::string& path,
+                                            const ModelSourceOptions& options);
+
+}  // namespace lutdb

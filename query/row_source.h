@@ -1,0 +1,75 @@
+// The one seam between the engine's kernels and storage: pin these rows of this table, use them, let
+// go. Whether rows come from the arena, from decoded tiles or from RocksDB is decided behind it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "coding/levels.h"
+#include "query/store_reader.h"
+
+namespace lutdb {
+
+struct RowSourceOptions {
+  uint64_t arena_bytes = 0;  // 0: off
+  unsigned threads = 1;      // used inside one Pin to fetch and decode
+};
+
+// Rows pinned by one Pin call. Reused from call to call so that a warm pin allocates nothing;
+// not thread-safe itself, but its rows may be read by many threads until Release or the next Pin.
+class PinnedRows {
+ public:
+  PinnedRows();
+  ~PinnedRows();
+  PinnedRows(const PinnedRows&) = delete;
+
+  size_t size() const;                 // chunks pinned
+  const void* const* rows() const;     // entry of neuron 0 of each row; null where all entries are zero
+  const int8_t* signs() const;         // +1 / -1 per row, or null when all are +1
+  void Release();
+
+ private:
+  friend class RowSource;
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+struct ArenaStats {
+  uint64_t limit_bytes = 0;
+  uint64_t used_bytes = 0;
+  uint64_t hits = 0;      // rows served from the arena
+  uint64_t misses = 0;    // rows that had to be made
+  uint64_t fills = 0;     // rows put into the arena
+  uint64_t evictions = 0;  // rows dropped from it
+  bool owned = false;     // false: off, or another process has it
+};
+
+// Serves rows of all tables of one store. Pin is thread-safe with different PinnedRows.
+class RowSource {
+ public:
+  static absl::StatusOr<std::unique_ptr<RowSource>> Create(const StoreReader& store,
+                                                           const RowSourceOptions& options);
+  ~RowSource();
+
+  // Chunks one Pin may cover, so that rows made for it stay within a bounded scratch memory:
+  // callers walk a layer in blocks of at most this many (at least 1).
+  uint32_t ChunksPerPin(uint32_t table) const;
+
+  // Pins the rows of chunks [chunk_begin, chunk_begin + codes.size()) for the given codes. Row
+  // pointers are 64-byte aligned, each row has geometry.neurons() entries readable to the next
+  // multiple of 64 bytes.
+  absl::Status Pin(uint32_t table, uint32_t chunk_begin, absl::Span<const uint16_t> codes,
+                   PinnedRows* pinned);
+
+  ArenaStats stats() const;
+
+ private:
+  struct State;
+  explicit RowSource(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace lutdb
