@@ -10,8 +10,10 @@
 namespace lutdb {
 
 // The step of one neuron: its largest entry becomes the entry limit (i8), or seven eighths of it
-// (i16, the rest is left free for edits). weights has geometry.inputs() finite values; 1 for a neuron
-// whose weights are all zero. Computed in double, rounded to the f32 that is stored.
+// (i16, the rest is left free for edits). weights has geometry.inputs() finite values; 1 for a
+// neuron whose weights are all zero, never below FLT_MIN; infinite when the weights are so large
+// that no f32 step fits them, which the caller refuses. Computed in double, rounded to the f32 that
+// is stored.
 float StepOf(const TableGeometry& geometry, absl::Span<const float> weights);
 
 // m = round_half_even(weight * 2^F / step), exact in double for F <= 32.

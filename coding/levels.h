@@ -25,7 +25,7 @@ LevelRange RangeOf(GridLevels levels);
 inline constexpr uint32_t kMaxCodes = 65536;   // a code fits 16 bits
 inline constexpr uint32_t kMaxChunks = 65538;  // so that an int32 sum cannot overflow
 inline constexpr uint32_t kMaxChunkInputs = 16;
-inline constexpr uint32_t kPadding = kNone;    // an input position beyond K, weight zero
+inline constexpr uint32_t kPadding = kNone;  // an input position beyond K, weight zero
 
 // One position of a chunk.
 struct Position {
@@ -38,8 +38,8 @@ struct Position {
 // Everything that follows from a TableSpec's shape and coding. Immutable, cheap to share.
 class TableGeometry {
  public:
-  // InvalidArgument when a shape is zero or too large, codes do not fit 16 bits, there are more than
-  // kMaxChunks chunks, an input is out of range, listed twice in a chunk, or in no chunk.
+  // InvalidArgument when a shape is zero or too large, codes do not fit 16 bits, there are more
+  // than kMaxChunks chunks, an input is out of range, listed twice in a chunk, or in no chunk.
   static absl::StatusOr<TableGeometry> Create(const TableSpec& spec);
 
   uint32_t inputs() const { return inputs_; }
@@ -55,9 +55,9 @@ class TableGeometry {
 
   // All chunks alike (consecutive, same levels).
   bool uniform() const { return first_position_.empty(); }
-  absl::Span<const Position> positions(uint32_t chunk) const;  // uniform: inputs are chunk-relative,
-                                                               // use InputAt
-  uint32_t InputAt(uint32_t chunk, uint32_t position) const;   // kPadding beyond K
+  absl::Span<const Position> positions(uint32_t chunk) const;  // uniform: inputs are
+                                                               // chunk-relative, use InputAt
+  uint32_t InputAt(uint32_t chunk, uint32_t position) const;  // kPadding beyond K
   uint32_t codes(uint32_t chunk) const;
   uint32_t codes_max() const { return codes_max_; }
   uint64_t codes_total() const;  // sum over chunks
@@ -89,6 +89,11 @@ class TableGeometry {
   uint32_t row_blocks() const { return (neurons_ + row_neurons() - 1) / row_neurons(); }
 
  private:
+  absl::Status FillUniform(const TableSpec& spec);
+  absl::Status FillLists(const TableSpec& spec);
+  absl::Status AppendChunk(const TableSpec& spec, uint32_t index,
+                           std::vector<uint32_t>* last_chunk_of_input);
+
   uint32_t inputs_ = 0, neurons_ = 0, chunk_count_ = 0, codes_max_ = 0, max_bits_ = 0;
   uint32_t tile_chunks_ = 1;
   int slope_shift_ = 16;

@@ -1,10 +1,11 @@
 // Record <-> bytes. Goals: lossless, self-describing, checked; a record read at the wrong key is
-// noticed. Non-goals: storage, models. docs/format.md, "Records", has the bytes and a worked example.
+// noticed. Non-goals: storage, models. docs/format.md, "Records", has the bytes and a worked
+// example.
 //
 // A tile record holds 64 neurons x up to tile_chunks() consecutive chunks x all codes. A row record
-// holds one code of one chunk for up to row_neurons() neurons. The decoded payload that the header's
-// XXH3-64 covers is, for a tile, for each chunk, for each *stored* code in ascending order, 64 entries
-// (neurons beyond the layer's are zero); for a row, its entries.
+// holds one code of one chunk for up to row_neurons() neurons. The decoded payload that the
+// header's XXH3-64 covers is, for a tile, for each chunk, for each *stored* code in ascending
+// order, 64 entries (neurons beyond the layer's are zero); for a row, its entries.
 #pragma once
 
 #include <cstdint>
@@ -31,8 +32,8 @@ struct TileId {
 struct TileShape {
   uint32_t chunk_begin = 0;
   uint32_t chunk_end = 0;
-  uint32_t neurons = 0;     // 1..64 real ones
-  uint32_t positions = 0;   // sum over chunks of positions: rows of 64 slopes
+  uint32_t neurons = 0;       // 1..64 real ones
+  uint32_t positions = 0;     // sum over chunks of positions: rows of 64 slopes
   uint64_t stored_codes = 0;  // sum over chunks: rows of 64 entries
 };
 TileShape ShapeOf(const TableGeometry& geometry, const TileId& tile);
@@ -48,13 +49,15 @@ struct Slopes {
 // builder has it from the pass that also makes the content hash; PayloadChecksum computes it alone.
 void EncodeProductTile(const TableGeometry& geometry, const TileId& tile, Slopes slopes,
                        uint64_t checksum, std::string* out);
-// Encodes entries (stored codes x 64, of the geometry's entry type, chunk after chunk) as delta or raw.
+// Encodes entries (stored codes x 64, of the geometry's entry type, chunk after chunk) as delta or
+// raw.
 void EncodeEntryTile(const TableGeometry& geometry, const TileId& tile, const void* entries,
                      Codec codec, std::string* out);
 // XXH3-64 of the payload that slopes decode to.
 uint64_t PayloadChecksum(const TableGeometry& geometry, const TileId& tile, Slopes slopes);
 
-// Decodes tiles. One object per thread; reuses its buffers, so decoding allocates nothing once warm.
+// Decodes tiles. One object per thread; reuses its buffers, so decoding allocates nothing once
+// warm.
 class TileDecoder {
  public:
   TileDecoder();
@@ -62,7 +65,8 @@ class TileDecoder {
   TileDecoder(TileDecoder&&) noexcept;
 
   // Parses header and body of the record of `tile`: DataLoss when damaged or of another tile,
-  // Unimplemented for a newer version or codec. `bytes` need not outlive the call.
+  // Unimplemented for a newer version or codec. `bytes` need not outlive the call; `geometry` must
+  // outlive the use of the decoder until the next Open.
   absl::Status Open(const TableGeometry& geometry, const TileId& tile, std::string_view bytes);
 
   Codec codec() const;
@@ -92,7 +96,7 @@ class TileDecoder {
 struct RowId {
   uint32_t table = 0;
   uint32_t chunk = 0;
-  uint32_t code = 0;  // a stored code's real number
+  uint32_t code = 0;          // a stored code's real number
   uint32_t neuron_block = 0;  // of row_neurons() neurons
 };
 // entries: the real neurons of the block. Always the raw codec.
