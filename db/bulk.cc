@@ -1,0 +1,45 @@
+#include "db/bulk.h"
+
+#include <rocksdb/sst_file_writer.h>
+
+#include "base/file.h"
+#include "base/status.h"
+#include "db/rocks_options.h"
+
+namespace lutdb::db {
+
+struct SstWriter::State {
+  explicit State(const rocksdb::Options& options)
+      : writer(rocksdb::EnvOptions(options), options) {}
+  std::string path;
+  rocksdb::SstFileWriter writer;
+  bool finished = false;
+};
+
+SstWriter::SstWriter(std::unique_ptr<State> state) : state_(std::move(state)) {}
+
+absl::StatusOr<std::unique_ptr<SstWriter>> SstWriter::Create(Family family,
+                                                             const std::string& path) {
+  const rocksdb::Options options(DatabaseOptions({}), FamilyOptions(family, nullptr));
+  auto state = std::make_unique<State>(options);
+  state->path = path;
+  LUTDB_RETURN_IF_ERROR(Translate(state->writer.Open(path), path));
+  return std::unique_ptr<SstWriter>(new SstWriter(std::move(state)));
+}
+
+SstWriter::~SstWriter() {
+  if (!state_->finished) (void)RemovePath(state_->path);  // nothing refers to it
+}
+
+absl::Status SstWriter::Add(std::string_view key, std::string_view value) {
+  return Translate(state_->writer.Put(ToSlice(key), ToSlice(value)), state_->path);
+}
+
+absl::StatusOr<SstInfo> SstWriter::Finish() {
+  rocksdb::ExternalSstFileInfo info;
+  LUTDB_RETURN_IF_ERROR(Translate(state_->writer.Finish(&info), state_->path));
+  state_->finished = true;
+  return SstInfo{info.num_entries, info.file_size, info.smallest_key, info.largest_key};
+}
+
+}  // namespace lutdb::db

@@ -1,0 +1,48 @@
+#include "db/manifest.h"
+
+#include "base/status.h"
+#include "db/keys.h"
+#include "db/store_files.h"
+
+namespace lutdb::db {
+namespace {
+
+absl::Status CheckPresent(const std::string& path) {
+  if (IsDirectory(RocksPath(path))) return absl::OkStatus();
+  if (PathExists(path)) return DataLoss("{} is not a lutdb store (it holds no db)", path);
+  if (PathExists(PartialPath(path))) {
+    return FailedPrecondition(
+        "{} is half-built: its build was interrupted; run the same `lutdb build` again to resume, or "
+        "remove {} to start over",
+        path, PartialPath(path));
+  }
+  return NotFound("no store at {}; `lutdb build MODEL {}` makes one", path, path);
+}
+
+}  // namespace
+
+absl::StatusOr<OpenedStore> OpenStore(const std::string& path, Access access,
+                                      const OpenOptions& options) {
+  LUTDB_RETURN_IF_ERROR(CheckPresent(path));
+  OpenedStore store;
+  store.path = path;
+  if (access == Access::kWrite) {
+    LUTDB_ASSIGN_OR_RETURN(store.lock, FileLock::Acquire(LockPath(path), options.wait_seconds));
+    LUTDB_ASSIGN_OR_RETURN(store.rocks, Rocks::OpenForWriting(RocksPath(path), options));
+  } else {
+    LUTDB_ASSIGN_OR_RETURN(store.rocks, Rocks::OpenForReading(RocksPath(path), options));
+  }
+  auto bytes = store.rocks->Get(Family::kDefault, kManifestKey);
+  if (bytes.status().code() == absl::StatusCode::kNotFound) {
+    return DataLoss("{} holds no manifest: it is not a finished lutdb store", path);
+  }
+  if (!bytes.ok()) return bytes.status();
+  auto manifest = ParseManifest(*bytes);
+  if (!manifest.ok()) {
+    return Error(manifest.status().code(), "{}: {}", path, Message(manifest.status()));
+  }
+  store.manifest = *std::move(manifest);
+  return store;
+}
+
+}  // namespace lutdb::db

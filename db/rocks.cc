@@ -1,0 +1,246 @@
+#include "db/rocks.h"
+
+#include <rocksdb/cache.h>
+#include <rocksdb/convenience.h>
+#include <rocksdb/db.h>
+#include <rocksdb/write_batch.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "base/check.h"
+#include "base/status.h"
+#include "db/rocks_options.h"
+
+namespace lutdb::db {
+
+struct Rocks::State {
+  std::string path;
+  std::shared_ptr<rocksdb::Cache> cache;
+  std::unique_ptr<rocksdb::DB> database;
+  std::vector<rocksdb::ColumnFamilyHandle*> families;
+  bool writable = false;
+
+  rocksdb::ColumnFamilyHandle* family(Family family) const {
+    return families[static_cast<size_t>(family)];
+  }
+  ~State() {
+    // Handles before the database: the other order aborts in Debian's build.
+    for (rocksdb::ColumnFamilyHandle* handle : families) {
+      database->DestroyColumnFamilyHandle(handle);
+    }
+    if (database && writable) (void)database->Close();
+  }
+};
+
+struct Values::State {
+  std::vector<rocksdb::PinnableSlice> values;  // of the distinct keys, sorted
+  std::vector<rocksdb::Status> statuses;
+  std::vector<rocksdb::Slice> keys;
+  std::vector<uint32_t> order;  // sorted positions of the caller's keys
+  std::vector<uint32_t> place;  // caller's index -> index into values
+};
+
+Values::Values() : state_(std::make_unique<State>()) {}
+Values::~Values() = default;
+size_t Values::size() const { return state_->place.size(); }
+bool Values::found(size_t i) const { return state_->statuses[state_->place[i]].ok(); }
+std::string_view Values::operator[](size_t i) const {
+  return ToView(state_->values[state_->place[i]]);
+}
+
+struct Cursor::State {
+  std::string begin, end;
+  rocksdb::Slice begin_slice, end_slice;
+  std::string path;
+  std::unique_ptr<rocksdb::Iterator> iterator;
+};
+
+Cursor::Cursor(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Cursor::~Cursor() = default;
+Cursor::Cursor(Cursor&&) noexcept = default;
+bool Cursor::Valid() const { return state_->iterator->Valid(); }
+void Cursor::Next() { state_->iterator->Next(); }
+void Cursor::Seek(std::string_view key) { state_->iterator->Seek(ToSlice(key)); }
+std::string_view Cursor::key() const { return ToView(state_->iterator->key()); }
+std::string_view Cursor::value() const { return ToView(state_->iterator->value()); }
+absl::Status Cursor::status() const { return Translate(state_->iterator->status(), state_->path); }
+
+Rocks::Rocks(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Rocks::~Rocks() = default;
+
+absl::StatusOr<std::unique_ptr<Rocks>> Rocks::Create(const std::string& path,
+                                                     const OpenOptions& options) {
+  rocksdb::Options create(DatabaseOptions(options), rocksdb::ColumnFamilyOptions());
+  create.create_if_missing = true;
+  create.error_if_exists = true;
+  rocksdb::DB* raw = nullptr;
+  LUTDB_RETURN_IF_ERROR(Translate(rocksdb::DB::Open(create, path, &raw), path));
+  std::unique_ptr<rocksdb::DB> database(raw);
+  const auto cache = rocksdb::NewLRUCache(8 << 20);
+  for (const rocksdb::ColumnFamilyDescriptor& family : AllFamilies(cache)) {
+    if (family.name == FamilyName(Family::kDefault)) continue;
+    rocksdb::ColumnFamilyHandle* handle = nullptr;
+    LUTDB_RETURN_IF_ERROR(
+        Translate(database->CreateColumnFamily(family.options, family.name, &handle), path));
+    database->DestroyColumnFamilyHandle(handle);
+  }
+  LUTDB_RETURN_IF_ERROR(Translate(database->Close(), path));
+  database.reset();
+  return OpenForWriting(path, options);
+}
+
+absl::StatusOr<std::unique_ptr<Rocks>> Rocks::OpenForReading(const std::string& path,
+                                                             const OpenOptions& options) {
+  auto state = std::make_unique<State>();
+  state->path = path;
+  state->cache = rocksdb::NewLRUCache(options.cache_bytes);
+  rocksdb::DB* raw = nullptr;
+  LUTDB_RETURN_IF_ERROR(
+      Translate(rocksdb::DB::OpenForReadOnly(DatabaseOptions(options), path,
+                                             AllFamilies(state->cache), &state->families, &raw),
+                path));
+  state->database.reset(raw);
+  return std::unique_ptr<Rocks>(new Rocks(std::move(state)));
+}
+
+absl::StatusOr<std::unique_ptr<Rocks>> Rocks::OpenForWriting(const std::string& path,
+                                                             const OpenOptions& options) {
+  auto state = std::make_unique<State>();
+  state->path = path;
+  state->cache = rocksdb::NewLRUCache(options.cache_bytes);
+  rocksdb::DBOptions database = DatabaseOptions(options);
+  database.create_missing_column_families = true;  // a creation cut short is completed
+  rocksdb::DB* raw = nullptr;
+  LUTDB_RETURN_IF_ERROR(Translate(
+      rocksdb::DB::Open(database, path, AllFamilies(state->cache), &state->families, &raw), path));
+  state->database.reset(raw);
+  state->writable = true;
+  return std::unique_ptr<Rocks>(new Rocks(std::move(state)));
+}
+
+absl::StatusOr<std::string> Rocks::Get(Family family, std::string_view key) const {
+  std::string value;
+  LUTDB_RETURN_IF_ERROR(Translate(
+      state_->database->Get({}, state_->family(family), ToSlice(key), &value), state_->path));
+  return value;
+}
+
+absl::Status Rocks::MultiGet(Family family, absl::Span<const std::string> keys,
+                             Values* values) const {
+  Values::State& out = *values->state_;
+  const size_t count = keys.size();
+  out.order.resize(count);
+  out.place.resize(count);
+  out.keys.clear();
+  std::iota(out.order.begin(), out.order.end(), 0u);
+  if (!std::is_sorted(keys.begin(), keys.end())) {
+    std::sort(out.order.begin(), out.order.end(),
+              [&](uint32_t a, uint32_t b) { return keys[a] < keys[b]; });
+  }
+  for (const uint32_t i : out.order) {
+    // RocksDB 7.8 can answer a key given twice wrongly: each distinct key is asked once.
+    if (out.keys.empty() || ToView(out.keys.back()) != keys[i]) out.keys.emplace_back(keys[i]);
+    out.place[i] = static_cast<uint32_t>(out.keys.size() - 1);
+  }
+  const size_t distinct = out.keys.size();
+  if (out.values.size() < distinct) {
+    out.values = std::vector<rocksdb::PinnableSlice>(distinct);
+    out.statuses.resize(distinct);
+  }
+  for (rocksdb::PinnableSlice& value : out.values) value.Reset();
+  state_->database->MultiGet({}, state_->family(family), distinct, out.keys.data(),
+                             out.values.data(), out.statuses.data(), /*sorted_input=*/true);
+  for (size_t i = 0; i < distinct; ++i) {
+    if (!out.statuses[i].ok() && !out.statuses[i].IsNotFound()) {
+      return Translate(out.statuses[i], state_->path);
+    }
+  }
+  return absl::OkStatus();
+}
+
+Cursor Rocks::Scan(Family family, std::string_view begin, std::string_view end,
+                   uint64_t readahead_bytes) const {
+  auto state = std::make_unique<Cursor::State>();
+  state->begin = begin;
+  state->end = end;
+  state->begin_slice = state->begin;
+  state->end_slice = state->end;
+  state->path = state_->path;
+  rocksdb::ReadOptions read;
+  read.iterate_lower_bound = &state->begin_slice;
+  read.iterate_upper_bound = &state->end_slice;
+  read.readahead_size = readahead_bytes;
+  state->iterator.reset(state_->database->NewIterator(read, state_->family(family)));
+  state->iterator->Seek(state->begin_slice);
+  return Cursor(std::move(state));
+}
+
+absl::Status Rocks::Apply(absl::Span<const Write> writes) {
+  rocksdb::WriteBatch batch;
+  for (const Write& write : writes) {
+    rocksdb::ColumnFamilyHandle* family = state_->family(write.family);
+    const rocksdb::Status added = write.is_delete ? batch.Delete(family, write.key)
+                                                  : batch.Put(family, write.key, write.value);
+    LUTDB_RETURN_IF_ERROR(Translate(added, state_->path));
+  }
+  rocksdb::WriteOptions synced;
+  synced.sync = true;
+  return Translate(state_->database->Write(synced, &batch), state_->path);
+}
+
+absl::Status Rocks::Flush() {
+  return Translate(state_->database->Flush(rocksdb::FlushOptions(), state_->families),
+                   state_->path);
+}
+
+absl::Status Rocks::Ingest(Family family, const std::vector<std::string>& paths) {
+  rocksdb::IngestExternalFileOptions options;
+  options.move_files = true;
+  options.failed_move_fall_back_to_copy = false;
+  options.write_global_seqno = false;      // the file stays as it was checked
+  options.allow_global_seqno = false;      // overlap with what is there is an error
+  options.snapshot_consistency = false;
+  options.allow_blocking_flush = false;
+  options.fail_if_not_bottommost_level = true;
+  options.verify_checksums_before_ingest = true;
+  options.verify_file_checksum = true;
+  return Translate(state_->database->IngestExternalFile(state_->family(family), paths, options),
+                   state_->path);
+}
+
+std::vector<LiveFile> Rocks::LiveFiles() const {
+  std::vector<rocksdb::LiveFileMetaData> metadata;
+  state_->database->GetLiveFilesMetaData(&metadata);
+  std::vector<LiveFile> files;
+  for (const rocksdb::LiveFileMetaData& file : metadata) {
+    LiveFile live;
+    live.path = file.db_path + file.name;
+    live.bytes = file.size;
+    live.first_key = file.smallestkey;
+    live.last_key = file.largestkey;
+    live.checksum = file.file_checksum;
+    for (int i = 0; i < kFamilies; ++i) {
+      if (file.column_family_name == FamilyName(static_cast<Family>(i))) {
+        live.family = static_cast<Family>(i);
+      }
+    }
+    files.push_back(std::move(live));
+  }
+  return files;
+}
+
+absl::Status Rocks::DropFile(const LiveFile& file) {
+  const rocksdb::Slice first(file.first_key), last(file.last_key);
+  const rocksdb::RangePtr range(&first, &last);
+  LUTDB_RETURN_IF_ERROR(
+      Translate(rocksdb::DeleteFilesInRanges(state_->database.get(), state_->family(file.family),
+                                             &range, 1, /*include_end=*/true),
+                state_->path));
+  for (const LiveFile& live : LiveFiles()) {
+    if (live.path == file.path) return Unavailable("{}: could not be dropped", file.path);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace lutdb::db

@@ -74,6 +74,7 @@ struct LiveFile {
   uint64_t bytes = 0;
   std::string first_key;
   std::string last_key;
+  std::string checksum;  // of the whole file, as recorded when it was made
 };
 
 // A database. Reads are thread-safe. Closed by the destructor.

@@ -1,0 +1,32 @@
+// RocksDB's options and names, and the translation of its statuses. Internal to db.
+#pragma once
+
+#include <rocksdb/db.h>
+#include <rocksdb/options.h>
+#include <rocksdb/status.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "db/rocks.h"
+
+namespace lutdb::db {
+
+// Families of generation 1. Base families carry their generation, so that a new one can stand beside.
+const char* FamilyName(Family family);
+
+rocksdb::ColumnFamilyOptions FamilyOptions(Family family,
+                                           const std::shared_ptr<rocksdb::Cache>& cache);
+rocksdb::DBOptions DatabaseOptions(const OpenOptions& options);
+std::vector<rocksdb::ColumnFamilyDescriptor> AllFamilies(
+    const std::shared_ptr<rocksdb::Cache>& cache);
+
+// One line with the path; OK stays OK.
+absl::Status Translate(const rocksdb::Status& status, const std::string& where);
+
+inline rocksdb::Slice ToSlice(std::string_view view) { return {view.data(), view.size()}; }
+inline std::string_view ToView(const rocksdb::Slice& slice) { return {slice.data(), slice.size()}; }
+
+}  // namespace lutdb::db
