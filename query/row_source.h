@@ -1,5 +1,6 @@
-// The one seam between the engine's kernels and storage: pin these rows of this table, use them, let
-// go. Whether rows come from the arena, from decoded tiles or from RocksDB is decided behind it.
+// The one seam between the engine's kernels and storage: pin these rows of this table, use them,
+// let go. Whether rows come from the arena, from decoded tiles or from RocksDB is decided behind
+// it.
 #pragma once
 
 #include <cstdint>
@@ -26,9 +27,10 @@ class PinnedRows {
   ~PinnedRows();
   PinnedRows(const PinnedRows&) = delete;
 
-  size_t size() const;                 // chunks pinned
-  const void* const* rows() const;     // entry of neuron 0 of each row; null where all entries are zero
-  const int8_t* signs() const;         // +1 / -1 per row, or null when all are +1
+  size_t size() const;  // chunks pinned
+  const void* const* rows()
+      const;                    // entry of neuron 0 of each row; null where all entries are zero
+  const int8_t* signs() const;  // +1 / -1 per row, or null when all are +1
   void Release();
 
  private:
@@ -40,11 +42,11 @@ class PinnedRows {
 struct ArenaStats {
   uint64_t limit_bytes = 0;
   uint64_t used_bytes = 0;
-  uint64_t hits = 0;      // rows served from the arena
-  uint64_t misses = 0;    // rows that had to be made
-  uint64_t fills = 0;     // rows put into the arena
+  uint64_t hits = 0;       // rows served from the arena
+  uint64_t misses = 0;     // rows that had to be made
+  uint64_t fills = 0;      // rows put into the arena
   uint64_t evictions = 0;  // rows dropped from it
-  bool owned = false;     // false: off, or another process has it
+  bool owned = false;      // false: off, or another process has it
 };
 
 // Serves rows of all tables of one store. Pin is thread-safe with different PinnedRows.

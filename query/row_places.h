@@ -1,0 +1,76 @@
+// Where the rows of a table lie when they are laid out [chunk][stored code][neurons padded to 64
+// bytes]: the addresses of the arena and of every buffer of rows. Computed once per table, so that
+// finding a row is a multiplication, whatever the chunks look like.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/check.h"
+#include "coding/levels.h"
+
+namespace lutdb {
+
+// One looked-up row: its number among the stored rows of the table, and whether it is negated.
+struct RowPlace {
+  uint64_t row = 0;
+  bool negated = false;
+  bool zero = false;  // all entries are zero; it has a number, but need not be read
+};
+
+class RowPlaces {
+ public:
+  explicit RowPlaces(const TableGeometry& geometry);
+
+  uint64_t stride_bytes() const { return stride_bytes_; }  // of one row, a multiple of 64
+  uint64_t rows() const { return rows_; }
+  uint64_t bytes() const { return rows_ * stride_bytes_; }
+  uint32_t chunks() const { return chunks_; }
+  uint32_t codes(uint32_t chunk) const { return Of(chunk).codes; }
+
+  // First row of a chunk; chunks() gives rows().
+  uint64_t first_row(uint32_t chunk) const {
+    if (chunk == chunks_) return rows_;
+    return lists_.empty() ? uint64_t{chunk} * uniform_.stored() : lists_[chunk].first_row;
+  }
+  // The chunk that a row belongs to.
+  uint32_t ChunkOf(uint64_t row) const;
+
+  // code < codes(chunk). Records of this format version follow from weights, whatever their codec,
+  // so the code of all-zero levels always has a row of zeros (T(zero) = 0).
+  RowPlace Find(uint32_t chunk, uint32_t code) const {
+    const Chunk& place = Of(chunk);
+    RowPlace found;
+    found.zero = code == place.zero_code;
+    found.negated = code < place.stored_from;
+    const uint32_t kept = found.negated ? place.codes - 1 - code : code;
+    found.row = first_row(chunk) + (kept - place.stored_from);
+    return found;
+  }
+  // The code whose entries a stored row of `chunk` has as they are.
+  uint32_t CodeOf(uint32_t chunk, uint64_t row) const {
+    return Of(chunk).stored_from + static_cast<uint32_t>(row - first_row(chunk));
+  }
+
+ private:
+  struct Chunk {
+    uint64_t first_row = 0;
+    uint32_t codes = 0;
+    uint32_t stored_from = 0;  // codes below it are kept as the negation of a mirrored one
+    uint32_t zero_code = 0;    // kNone: none
+    uint32_t stored() const { return codes - stored_from; }
+  };
+  const Chunk& Of(uint32_t chunk) const {
+    LUTDB_DCHECK(chunk < chunks_);
+    return lists_.empty() ? uniform_ : lists_[chunk];
+  }
+  static Chunk Describe(const TableGeometry& geometry, uint32_t chunk);
+
+  uint32_t chunks_ = 0;
+  uint64_t stride_bytes_ = 0;
+  uint64_t rows_ = 0;
+  Chunk uniform_;
+  std::vector<Chunk> lists_;  // empty when all chunks are alike
+};
+
+}  // namespace lutdb
