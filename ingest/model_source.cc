@@ -1,0 +1,170 @@
+#include "ingest/model_source.h"
+
+#include <cctype>
+#include <string_view>
+#include <utility>
+
+#include "base/status.h"
+#include "coding/tensor_record.h"
+#include "ingest/architectures.h"
+#include "ingest/graph_file.h"
+#include "ingest/json_file.h"
+#include "ingest/llama2c.h"
+#include "ingest/lowering.h"
+#include "ingest/safetensors.h"
+#include "ingest/tokenizer_llama2c.h"
+
+namespace lutdb {
+namespace {
+
+constexpr char kConfigFile[] = "config.json";
+constexpr char kTokenizerFile[] = "tokenizer.bin";
+
+// "stories260K" for ".../stories260K/", ".../stories260K.bin" and ".../stories260K.safetensors".
+std::string ModelName(std::string path) {
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  std::string name = BaseName(path);
+  for (const std::string_view suffix : {".safetensors", ".bin"}) {
+    if (name.size() > suffix.size() && name.ends_with(suffix)) {
+      name.resize(name.size() - suffix.size());
+      break;
+    }
+  }
+  return name;
+}
+
+absl::StatusOr<Lowering> LowerSafetensors(const std::string& path, const std::string& directory,
+                                          TensorCatalog catalog,
+                                          const ModelSourceOptions& options) {
+  Lowering lowering(std::move(catalog));
+  lowering.source().format = "safetensors";
+  lowering.source().name = ModelName(path);
+  if (!options.graph_file.empty()) {
+    LUTDB_RETURN_IF_ERROR(LowerGraphFile(options.graph_file, &lowering));
+    return lowering;
+  }
+  const std::string config_path = JoinPath(directory, kConfigFile);
+  if (!PathExists(config_path)) {
+    return NotFound(
+        "{}: nothing says what it computes; put {} beside it (Hugging Face) or give a "
+        "graph file with --graph",
+        path, kConfigFile);
+  }
+  LUTDB_ASSIGN_OR_RETURN(const DecoderConfig config, ReadHuggingFaceConfig(config_path));
+  LUTDB_RETURN_IF_ERROR(LowerDecoder(config, &lowering));
+  return lowering;
+}
+
+absl::StatusOr<Lowering> LowerLlama2c(const std::string& path, MappedFile file,
+                                      const ModelSourceOptions& options) {
+  if (!options.graph_file.empty()) {
+    return InvalidArgument(
+        "{}: --graph goes with a safetensors file; a llama2.c checkpoint has a "
+        "graph of its own",
+        path);
+  }
+  LUTDB_ASSIGN_OR_RETURN(Llama2cModel model, OpenLlama2c(std::move(file)));
+  Lowering lowering(std::move(model.catalog));
+  lowering.source().format = "llama2.c";
+  lowering.source().name = ModelName(path);
+  LUTDB_RETURN_IF_ERROR(LowerDecoder(model.config, &lowering));
+  return lowering;
+}
+
+// A file, by its first bytes. The name only decides which error fits a file that is neither.
+absl::StatusOr<Lowering> LowerFile(const std::string& path, const ModelSourceOptions& options) {
+  LUTDB_ASSIGN_OR_RETURN(MappedFile file, MappedFile::Open(path));
+  const std::string_view bytes = file.view();
+  if (LooksLikeSafetensors(file) || path.ends_with(".safetensors") || !options.graph_file.empty()) {
+    LUTDB_ASSIGN_OR_RETURN(TensorCatalog catalog, OpenSafetensorsFile(path));
+    return LowerSafetensors(path, DirectoryOf(path), std::move(catalog), options);
+  }
+  if (LooksLikeLlama2c(file)) return LowerLlama2c(path, std::move(file), options);
+  for (const auto& [magic, what] : {std::pair<std::string_view, const char*>{"GGUF", "GGUF"},
+                                    {"PK\x03\x04", "a PyTorch or zip archive"}}) {
+    if (bytes.substr(0, magic.size()) == magic) {
+      return Unimplemented(
+          "{}: is {}, which is not implemented; give safetensors or a llama2.c "
+          "checkpoint",
+          path, what);
+    }
+  }
+  return DataLoss(
+      "{}: is no model file that lutdb knows (a directory with config.json, safetensors, "
+      "a llama2.c checkpoint of version 0 or 1), or it is damaged",
+      path);
+}
+
+absl::Status AddTokenizer(const std::string& directory, const ModelSourceOptions& options,
+                          ModelSource* source) {
+  std::string path = options.tokenizer_file;
+  if (!source->graph.is_language_model()) {
+    if (path.empty()) return absl::OkStatus();
+    return InvalidArgument("{}: --tokenizer goes with a language model, not with a {} network",
+                           path, source->graph.architecture);
+  }
+  if (path.empty()) {
+    path = JoinPath(directory, kTokenizerFile);
+    if (!PathExists(path)) return absl::OkStatus();
+  }
+  LUTDB_ASSIGN_OR_RETURN(source->tokenizer, ReadLlama2cTokenizer(path, source->graph.vocabulary));
+  return absl::OkStatus();
+}
+
+absl::Status CheckGraph(const std::string& path, const ModelSource& source) {
+  std::vector<TableSpec> tables;
+  std::vector<TensorSpec> tensors;
+  for (const SourceTable& table : source.tables) tables.push_back(table.spec);
+  for (const SourceTensor& tensor : source.tensors) {
+    tensors.push_back({.id = static_cast<uint32_t>(tensors.size()),
+                       .name = tensor.name,
+                       .dtype = tensor.dtype,
+                       .rows = tensor.rows,
+                       .cols = tensor.cols,
+                       .rows_per_record = RowsPerRecord(tensor.dtype, tensor.cols)});
+  }
+  const absl::Status status = ValidateGraph(source.graph, tables, tensors);
+  return status.ok() ? status : Error(status.code(), "{}: {}", path, Message(status));
+}
+
+}  // namespace
+
+uint64_t SourceTensor::SourceRow(uint64_t row) const {
+  if (rope_head_dim == 0) return row;
+  const uint64_t half = rope_head_dim / 2;
+  const uint64_t within = row % rope_head_dim;
+  return row - within + 2 * (within % half) + within / half;
+}
+
+const uint8_t* SourceTensor::RowBytes(uint64_t row) const {
+  return data + SourceRow(row) * cols * DTypeBytes(dtype);
+}
+
+void SourceTensor::ReadRow(uint64_t row, uint64_t col_begin, uint64_t count, float* out) const {
+  ToFloat(dtype, RowBytes(row) + col_begin * DTypeBytes(dtype), count, out);
+}
+
+absl::StatusOr<ModelSource> OpenModelSource(const std::string& path,
+                                            const ModelSourceOptions& options) {
+  if (!PathExists(path)) return NotFound("{}: no such file or directory", path);
+  const bool is_directory = IsDirectory(path);
+  const std::string directory = is_directory ? path : DirectoryOf(path);
+  absl::StatusOr<Lowering> lowering = NotFound("{}: not read", path);
+  if (is_directory) {
+    if (options.graph_file.empty() && !PathExists(JoinPath(path, kConfigFile))) {
+      return NotFound("{}: has no {}; give a Hugging Face directory, a model file, or --graph",
+                      path, kConfigFile);
+    }
+    LUTDB_ASSIGN_OR_RETURN(TensorCatalog catalog, OpenSafetensorsDirectory(path));
+    lowering = LowerSafetensors(path, path, std::move(catalog), options);
+  } else {
+    lowering = LowerFile(path, options);
+  }
+  if (!lowering.ok()) return lowering.status();
+  ModelSource source = lowering->Finish();
+  LUTDB_RETURN_IF_ERROR(AddTokenizer(directory, options, &source));
+  LUTDB_RETURN_IF_ERROR(CheckGraph(path, source));
+  return source;
+}
+
+}  // namespace lutdb

@@ -14,15 +14,15 @@
 
 namespace lutdb {
 
-// A matrix (or vector: rows = 1) in a mapped file. Rows may be re-ordered on the way: llama2.c keeps
-// query and key rows interleaved, Hugging Face in halves of each head.
+// A matrix (or vector: rows = 1) in a mapped file. Rows may be re-ordered on the way: llama2.c
+// keeps query and key rows interleaved, Hugging Face in halves of each head.
 struct SourceTensor {
   std::string name;  // Hugging Face name, ".weight" dropped
   DType dtype = DType::kF32;
   uint64_t rows = 0;
   uint64_t cols = 0;
   const uint8_t* data = nullptr;  // row-major, may be unaligned, rows x cols elements
-  uint32_t rope_head_dim = 0;     // not 0: row r of a head reads source row 2 * (r % half) + r / half
+  uint32_t rope_head_dim = 0;  // not 0: row r of a head reads source row 2 * (r % half) + r / half
 
   uint64_t SourceRow(uint64_t row) const;
   // Elements [col_begin, col_begin + count) of a row as f32.
@@ -36,18 +36,20 @@ struct SourceTensor {
 // build options; the flags say which ones the model's graph file decided.
 struct SourceTable {
   TableSpec spec;  // id, name, inputs, neurons, tensors; coding where the graph file gives it
-  bool coding_given = false;       // chunk / chunks / levels come from the graph file
+  bool coding_given = false;        // chunk / chunks / levels come from the graph file
   std::vector<float> input_scales;  // empty: all 1. Weight i is multiplied by it, input i divided
 };
 
 struct ModelSource {
-  std::string format;  // "safetensors", "llama2.c"
-  std::string name;    // base name
+  std::string format;                              // "safetensors", "llama2.c"
+  std::string name;                                // base name
   std::vector<std::unique_ptr<MappedFile>> files;  // keep tensor data alive
+  // Vectors made while lowering (a folded batch norm); their SourceTensors point here.
+  std::vector<std::unique_ptr<std::vector<float>>> derived;
   std::vector<SourceTensor> tensors;  // index = TensorSpec::id
   std::vector<SourceTable> tables;    // index = TableSpec::id
   Graph graph;
-  TokenizerSpec tokenizer;  // kind kNone when there is none
+  TokenizerSpec tokenizer;  // kind kAbsent when there is none
 };
 
 struct ModelSourceOptions {
