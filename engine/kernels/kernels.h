@@ -1,13 +1,15 @@
-// Every kernel's contract. Kernels are free functions on pointers and counts: no status, allocation,
-// lock or log. Each has a scalar oracle of the same signature in namespace lutdb::kernels::reference
-// (reference.cc, written to be read) and gives the same bits as it on every instruction set.
+// Every kernel's contract. Kernels are free functions on pointers and counts: no status,
+// allocation, lock or log. Each has a scalar oracle of the same signature in namespace
+// lutdb::kernels::reference (reference.cc, written to be read) and gives the same bits as it on
+// every instruction set.
 //
 // f32 reductions use 16 lanes in a fixed order: lane l sums elements l, l + 16, ... in ascending
 // order, then the lanes are folded 8, 4, 2, 1 (lane l += lane l + 8, ...). No fused multiply-add.
 // exp, sin, cos and tanh are our own. So f32 results, too, are the same bits everywhere.
 //
-// Unless a contract says otherwise: pointers need only their type's alignment, inputs and outputs do
-// not overlap (exact aliasing y == x is fine for element-wise kernels), any count >= 0 is allowed.
+// Unless a contract says otherwise: pointers need only their type's alignment, inputs and outputs
+// do not overlap (exact aliasing y == x is fine for element-wise kernels), any count >= 0 is
+// allowed.
 #pragma once
 
 #include <cstddef>
@@ -41,8 +43,8 @@ struct Levels {
 // signed bit. 1 when x is all zero. x must be finite. Ties: the larger scale.
 float ChooseScale(const float* x, size_t count, Levels levels);
 
-// index[i] = number (0-based, ascending) of the level nearest to x[i] / scale, ties to even, clamped
-// to the grid; for stride 2 (one signed bit): 1 if x[i] >= 0 else 0.
+// index[i] = number (0-based, ascending) of the level nearest to x[i] / scale, ties to even,
+// clamped to the grid; for stride 2 (one signed bit): 1 if x[i] >= 0 else 0.
 void LevelIndices(const float* x, size_t count, float scale, Levels levels, uint16_t* index);
 // The same with a grid of its own for each element.
 void MixedLevelIndices(const float* x, size_t count, float scale, const Levels* levels,
@@ -55,7 +57,8 @@ void CombineIndices(const uint16_t* index, size_t chunks, uint32_t g, uint32_t l
 
 // acc[n] += sum over r of sign[r] * rows[r][n] for n < neurons. A null row is skipped (all zero).
 // signs (+1 or -1 per row) may be null: all +1. Rows are aligned to 64 bytes and readable to the
-// next multiple of 64 bytes. At most 65,538 rows over the life of acc, so that int32 cannot overflow.
+// next multiple of 64 bytes. At most 65,538 rows over the life of acc, so that int32 cannot
+// overflow.
 void AddRows(const int16_t* const* rows, const int8_t* signs, size_t row_count, size_t neurons,
              int32_t* acc);
 void AddRows(const int8_t* const* rows, const int8_t* signs, size_t row_count, size_t neurons,
@@ -66,9 +69,9 @@ void ScaleSums(const int32_t* acc, const float* step, const float* bias, float s
 
 // ---- Decoding product records (decode.cc) ----
 
-// Entries of one chunk for 64 neurons, codes [code_begin, code_end), from its slopes (positions x 64,
-// neuron fastest), as section 3 of the design defines them: made by running addition, the mirrored
-// half by negation. Code c goes to out + (c - code_begin) * out_stride elements (>= 64).
+// Entries of one chunk for 64 neurons, codes [code_begin, code_end), from its slopes (positions x
+// 64, neuron fastest), as section 3 of the design defines them: made by running addition, the
+// mirrored half by negation. Code c goes to out + (c - code_begin) * out_stride elements (>= 64).
 // slopes aligned to 64 bytes; out to 64 bytes when out_stride is a multiple of 64 bytes.
 void ProductCodes(const int32_t* slopes, const Levels* levels, uint32_t positions, int shift,
                   uint32_t code_begin, uint32_t code_end, int16_t* out, size_t out_stride);

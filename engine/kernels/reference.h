@@ -1,0 +1,54 @@
+// The scalar oracle: every kernel of kernels.h once more, with the same signature and contract,
+// written to be read. Tests compare the vector kernels with it bit by bit, and the "scalar"
+// instruction set is it. Thread-safe; no state.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/kernels/kernels.h"
+
+namespace lutdb::kernels::reference {
+
+float ChooseScale(const float* x, size_t count, Levels levels);
+void LevelIndices(const float* x, size_t count, float scale, Levels levels, uint16_t* index);
+void MixedLevelIndices(const float* x, size_t count, float scale, const Levels* levels,
+                       uint16_t* index);
+void CombineIndices(const uint16_t* index, size_t chunks, uint32_t g, uint32_t level_count,
+                    uint16_t* codes);
+
+void AddRows(const int16_t* const* rows, const int8_t* signs, size_t row_count, size_t neurons,
+             int32_t* acc);
+void AddRows(const int8_t* const* rows, const int8_t* signs, size_t row_count, size_t neurons,
+             int32_t* acc);
+void ScaleSums(const int32_t* acc, const float* step, const float* bias, float scale,
+               size_t neurons, float* y);
+
+void ProductCodes(const int32_t* slopes, const Levels* levels, uint32_t positions, int shift,
+                  uint32_t code_begin, uint32_t code_end, int16_t* out, size_t out_stride);
+void ProductCodes(const int32_t* slopes, const Levels* levels, uint32_t positions, int shift,
+                  uint32_t code_begin, uint32_t code_end, int8_t* out, size_t out_stride);
+void ProductCodes(const int64_t* slopes, const Levels* levels, uint32_t positions, int shift,
+                  uint32_t code_begin, uint32_t code_end, int16_t* out, size_t out_stride);
+void ProductCodes(const int64_t* slopes, const Levels* levels, uint32_t positions, int shift,
+                  uint32_t code_begin, uint32_t code_end, int8_t* out, size_t out_stride);
+
+float Dot(const float* a, const float* b, size_t count);
+void MatVec(const float* weights, const float* x, const float* bias, size_t rows, size_t cols,
+            float* y);
+void AddScaled(const float* x, float a, size_t count, float* y);
+void Add(const float* a, const float* b, size_t count, float* y);
+void Multiply(const float* a, const float* b, size_t count, float* y);
+void ScaleShift(const float* x, const float* scale, const float* shift, size_t count, float* y);
+void RmsNorm(const float* x, const float* weight, float epsilon, size_t count, float* y);
+void LayerNorm(const float* x, const float* weight, const float* shift, float epsilon, size_t count,
+               float* y);
+void Activate(Activation activation, float alpha, const float* x, size_t count, float* y);
+void Softmax(const float* x, size_t count, float* y);
+void Rope(const float* cosine, const float* sine, size_t heads, size_t head_dim, float* x);
+void RopeAngles(uint32_t position, float theta, size_t head_dim, float* cosine, float* sine);
+float Exp(float x);
+void ConvertF16(const uint16_t* from, size_t count, float* to);
+void ConvertBF16(const uint16_t* from, size_t count, float* to);
+
+}  // namespace lutdb::kernels::reference
