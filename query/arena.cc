@@ -1,0 +1,171 @@
+#include "query/arena.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+
+#include "base/status.h"
+#include "db/store_files.h"
+
+namespace lutdb {
+namespace {
+
+// More rows than any address space holds: such a table is served without an arena.
+constexpr uint64_t kTableBytesMax = uint64_t{1} << 45;
+constexpr uint64_t kIndexBytesMax = uint64_t{1} << 30;
+
+std::string IndexPath(const std::string& directory) { return JoinPath(directory, "index"); }
+
+uint64_t AllocatedBytes(const std::string& path) {
+  struct stat status;
+  return ::stat(path.c_str(), &status) == 0 ? static_cast<uint64_t>(status.st_blocks) * 512 : 0;
+}
+
+}  // namespace
+
+std::string ArenaFilePath(const std::string& store, uint32_t table) {
+  return JoinPath(db::ArenaPath(store), fmt::format("{}.rows", table));
+}
+
+std::unique_ptr<Arena> Arena::Open(const Context& context, uint64_t limit_bytes) {
+  std::unique_ptr<Arena> arena(new Arena(context));
+  const std::string directory = db::ArenaPath(context.store->path());
+  // A cache must never fail a run: whatever goes wrong with the directory, but for its being in
+  // use, means that the rows live in anonymous memory instead.
+  if (MakeDirectory(directory).ok()) {
+    auto lock = FileLock::Acquire(JoinPath(directory, "lock"), 0);
+    if (lock.ok()) {
+      arena->lock_ = *std::move(lock);
+      arena->directory_ = directory;
+    } else if (absl::IsFailedPrecondition(lock.status())) {
+      return nullptr;
+    }
+  }
+  const bool on_disk = !arena->directory_.empty();
+  const uint64_t usable = UsableMemoryBytes();
+  arena->limit_bytes_ = std::min(limit_bytes, on_disk ? usable / 4 * 3 : usable / 2);
+  if (on_disk) arena->limit_bytes_ = std::min(arena->limit_bytes_, arena->DiskLimit());
+
+  const std::vector<RowPlaces>& places = *context.places;
+  uint64_t all_bytes = 0;
+  for (const RowPlaces& table : places) {
+    all_bytes += std::min(table.bytes(), kTableBytesMax) + kPageBytes;
+  }
+  const bool whole = all_bytes <= arena->limit_bytes_;
+  arena->residents_.resize(places.size());
+  arena->AddTables(whole, on_disk ? arena->TakeIndex() : arena->EmptyIndex());
+  return arena;
+}
+
+// What the arena's files take already is free for them.
+uint64_t Arena::DiskLimit() const {
+  const auto free_bytes = FreeDiskBytes(directory_);
+  uint64_t bytes = free_bytes.ok() ? *free_bytes : 0;
+  for (uint32_t table = 0; table < context_.places->size(); ++table) {
+    bytes += AllocatedBytes(ArenaFilePath(context_.store->path(), table));
+  }
+  return bytes / 10 * 9;
+}
+
+ArenaIndex Arena::EmptyIndex() const {
+  const Manifest& manifest = context_.store->manifest();
+  ArenaIndex index;
+  index.content_hash = manifest.content_hash;
+  index.plan_hash = manifest.plan_hash;
+  index.generation = manifest.generation;
+  for (const RowPlaces& places : *context_.places) {
+    index.tables.push_back({.residency = Residency::kRows,
+                            .rows = places.rows(),
+                            .stride_bytes = places.stride_bytes(),
+                            .units = {}});
+  }
+  return index;
+}
+
+// Reads the index and removes it: from now on the files change, and only a clean close says what is
+// in them. An index of other contents counts as none.
+ArenaIndex Arena::TakeIndex() {
+  ArenaIndex empty = EmptyIndex();
+  const std::string path = IndexPath(directory_);
+  const auto bytes = ReadFile(path, kIndexBytesMax);
+  if (!RemovePath(path).ok() || !bytes.ok()) return empty;
+  auto index = ParseArenaIndex(*bytes);
+  if (!index.ok() || index->content_hash != empty.content_hash ||
+      index->plan_hash != empty.plan_hash || index->generation != empty.generation ||
+      index->tables.size() != empty.tables.size()) {
+    return empty;
+  }
+  for (size_t table = 0; table < empty.tables.size(); ++table) {
+    if (index->tables[table].rows != empty.tables[table].rows ||
+        index->tables[table].stride_bytes != empty.tables[table].stride_bytes) {
+      return empty;
+    }
+  }
+  return *std::move(index);
+}
+
+void Arena::AddTables(bool whole, const ArenaIndex& kept) {
+  const std::vector<RowPlaces>& places = *context_.places;
+  // With a smaller budget than before, rows row by row would begin beyond it: start empty then.
+  uint64_t kept_bytes = 0;
+  for (const ArenaIndexTable& table : kept.tables) {
+    if (table.residency == Residency::kRows) {
+      kept_bytes += table.units.size() * (table.stride_bytes + kPageBytes);
+    }
+  }
+  for (uint32_t table = 0; table < places.size(); ++table) {
+    const TableSpec& spec = context_.store->spec(table);
+    const TableGeometry& geometry = context_.store->geometry(table);
+    if (places[table].rows() > kTableBytesMax / places[table].stride_bytes()) continue;
+    const bool resident = whole && spec.layout == Layout::kTile;
+    const Residency residency = resident ? Residency::kWhole : Residency::kRows;
+    const ArenaIndexTable& before = kept.tables[table];
+    const bool keep = before.residency == residency && !before.units.empty() &&
+                      (resident || kept_bytes <= limit_bytes_);
+    ArenaFile::Options options = {
+        .bytes = places[table].bytes(), .keep = keep, .random = !resident};
+    if (!directory_.empty()) options.path = ArenaFilePath(context_.store->path(), table);
+    auto file = ArenaFile::Open(options);
+    if (!file.ok() && !directory_.empty()) {
+      options.path.clear();
+      file = ArenaFile::Open(options);
+    }
+    if (!file.ok()) continue;  // this table is served without
+    const std::vector<ArenaUnit> units = (*file)->kept() ? before.units : std::vector<ArenaUnit>();
+    if (!resident) {
+      if (cache_ == nullptr) cache_ = std::make_unique<RowCache>(limit_bytes_, &counters_);
+      cache_->AddTable(table, &places[table], *std::move(file), units);
+      continue;
+    }
+    residents_[table] = std::make_unique<ResidentTable>(
+        ResidentTable::Context{.reader = context_.reader,
+                               .workers = context_.workers,
+                               .places = &places[table],
+                               .table = table,
+                               .neuron_blocks = geometry.neuron_blocks(),
+                               .group_chunks = geometry.tile_chunks(),
+                               .block_bytes = kBlockNeurons * EntryBytes(geometry.entry()),
+                               .counters = &counters_},
+        *std::move(file), units);
+  }
+}
+
+Arena::~Arena() {
+  if (!directory_.empty()) SaveIndex();
+}
+
+void Arena::SaveIndex() const {
+  ArenaIndex index = EmptyIndex();
+  bool any = false;
+  for (uint32_t table = 0; table < index.tables.size(); ++table) {
+    if (residents_[table] != nullptr) index.tables[table] = residents_[table]->Index();
+    if (cache(table) != nullptr) index.tables[table] = cache(table)->Index(table);
+    any = any || !index.tables[table].units.empty();
+  }
+  if (!any) return;
+  // Without an index the next process starts empty: nothing is lost but time, so a failure is no
+  // news.
+  (void)WriteFileAtomically(IndexPath(directory_), SerializeArenaIndex(index));
+}
+
+}  // namespace lutdb

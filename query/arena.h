@@ -1,0 +1,72 @@
+// The arena: the cache of decoded rows that the hot path reads, in STORE/arena.
+//
+//   arena/lock       held (flock) by the process whose arena this is; others run without
+//   arena/N.rows     rows of table N, [chunk][stored code][neurons padded to 64 bytes], sparse
+//   arena/index      what is in them, while no process has them open (arena_index.h)
+//
+// Goals: bounded, never wrong, safe to delete, reusable after a restart, and never the reason that
+// a run fails: where the directory cannot be written (read-only medium, full disk) the rows lie in
+// anonymous memory. When all tables fit the budget they become resident by chunk groups and stay
+// (resident_table.h); else row by row, by frequency (row_cache.h).
+// Rejected: huge tables through RocksDB's block cache alone (2 us a row against 50 ns), slots with
+// headers between rows (rows would not be where their number says).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+#include "query/resident_table.h"
+#include "query/row_cache.h"
+#include "query/row_places.h"
+#include "query/row_reader.h"
+#include "query/store_reader.h"
+
+namespace lutdb {
+
+// STORE/arena/N.rows.
+std::string ArenaFilePath(const std::string& store, uint32_t table);
+
+class Arena {
+ public:
+  struct Context {
+    const StoreReader* store = nullptr;
+    const RowReader* reader = nullptr;
+    const Workers* workers = nullptr;
+    const std::vector<RowPlaces>* places = nullptr;  // one per table
+  };
+  // limit_bytes is lowered to what memory and disk allow. Null when another process owns the arena
+  // or there is no memory of any kind for it: the caller runs without.
+  static std::unique_ptr<Arena> Open(const Context& context, uint64_t limit_bytes);
+  // Writes the index, so that the next process finds what this one leaves.
+  ~Arena();
+
+  // At most one of the two is not null for a table; both are when its rows cannot be mapped.
+  ResidentTable* resident(uint32_t table) const { return residents_[table].get(); }
+  RowCache* cache(uint32_t table) const {
+    return cache_ != nullptr && cache_->Holds(table) ? cache_.get() : nullptr;
+  }
+
+  uint64_t limit_bytes() const { return limit_bytes_; }
+  ArenaCounters& counters() { return counters_; }
+
+ private:
+  explicit Arena(const Context& context) : context_(context) {}
+  ArenaIndex TakeIndex();
+  void AddTables(bool whole, const ArenaIndex& kept);
+  void SaveIndex() const;
+  ArenaIndex EmptyIndex() const;
+  uint64_t DiskLimit() const;
+
+  const Context context_;
+  uint64_t limit_bytes_ = 0;
+  std::string directory_;           // empty: anonymous memory
+  std::unique_ptr<FileLock> lock_;  // of the directory; released last
+  ArenaCounters counters_;
+  std::vector<std::unique_ptr<ResidentTable>> residents_;  // one per table, or null
+  std::unique_ptr<RowCache> cache_;
+};
+
+}  // namespace lutdb

@@ -1,0 +1,132 @@
+#include "query/resident_table.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include <algorithm>
+
+#include "base/aligned_buffer.h"
+#include "base/status.h"
+
+namespace lutdb {
+namespace {
+
+// Rows are decoded here before they are written: large enough for writes of several huge pages.
+constexpr uint64_t kBufferBytes = 32 << 20;
+
+}  // namespace
+
+ResidentTable::ResidentTable(const Context& context, std::unique_ptr<ArenaFile> file,
+                             const std::vector<ArenaUnit>& kept)
+    : context_(context), file_(std::move(file)) {
+  groups_ = (context_.places->chunks() + context_.group_chunks - 1) / context_.group_chunks;
+  state_ = std::make_unique<std::atomic<uint8_t>[]>(groups_);
+  checksums_.resize(groups_);
+  missing_ = groups_;
+  for (const ArenaUnit& unit : kept) {
+    if (unit.unit >= groups_ || state_[unit.unit] != kMissing) continue;
+    const uint32_t group = static_cast<uint32_t>(unit.unit);
+    state_[group] = kUnverified;
+    checksums_[group] = unit.checksum;
+    context_.counters->used_bytes += GroupBytes(group);
+  }
+}
+
+uint64_t ResidentTable::GroupRowBegin(uint32_t group) const {
+  const RowPlaces& places = *context_.places;
+  return places.first_row(
+      std::min<uint64_t>(uint64_t{group} * context_.group_chunks, places.chunks()));
+}
+
+uint64_t ResidentTable::GroupBytes(uint32_t group) const {
+  return (GroupRowBegin(group + 1) - GroupRowBegin(group)) * context_.places->stride_bytes();
+}
+
+uint64_t ResidentTable::Checksum(uint32_t group) const {
+  return XXH3_64bits(At(GroupRowBegin(group)), GroupBytes(group));
+}
+
+absl::Status ResidentTable::Fill(absl::Span<const uint32_t> chunks) {
+  if (full_.load(std::memory_order_relaxed)) return absl::OkStatus();
+  const std::lock_guard<std::mutex> lock(fill_mutex_);
+  std::vector<uint32_t> wanted;
+  for (const uint32_t chunk : chunks) {
+    const uint32_t group = chunk / context_.group_chunks;
+    if (!Has(chunk) && (wanted.empty() || wanted.back() != group)) wanted.push_back(group);
+  }
+  return context_.workers->Split(wanted.size(), 1, [&](uint64_t begin, uint64_t end) {
+    uint64_t buffer_bytes = 0;
+    for (uint64_t i = begin; i < end; ++i) {
+      buffer_bytes = std::max(buffer_bytes, GroupBytes(wanted[i]));
+    }
+    buffer_bytes = std::min(buffer_bytes, kBufferBytes);
+    // A group of very long rows is filled in slices of some neuron blocks, at least one.
+    for (uint64_t i = begin; i < end; ++i) {
+      const uint64_t rows = GroupRowBegin(wanted[i] + 1) - GroupRowBegin(wanted[i]);
+      buffer_bytes = std::max(buffer_bytes, rows * context_.block_bytes);
+    }
+    const AlignedArray<uint8_t> buffer = MakeAligned<uint8_t>(buffer_bytes);
+    for (uint64_t i = begin; i < end && !full_.load(std::memory_order_relaxed); ++i) {
+      LUTDB_RETURN_IF_ERROR(FillGroup(wanted[i], buffer.get(), buffer_bytes));
+    }
+    return absl::OkStatus();
+  });
+}
+
+absl::Status ResidentTable::FillGroup(uint32_t group, uint8_t* buffer, uint64_t buffer_bytes) {
+  const auto publish = [&] {
+    state_[group].store(kReady, std::memory_order_release);
+    missing_.fetch_sub(1, std::memory_order_acq_rel);
+  };
+  const bool counted = state_[group] == kUnverified;  // its pages are there, right or wrong
+  if (counted && Checksum(group) == checksums_[group]) {
+    publish();
+    return absl::OkStatus();
+  }
+  const RowPlaces& places = *context_.places;
+  const uint64_t stride = places.stride_bytes();
+  const uint64_t row_begin = GroupRowBegin(group);
+  const uint64_t rows = GroupRowBegin(group + 1) - row_begin;
+  uint32_t slice = context_.neuron_blocks;
+  if (rows * stride > buffer_bytes) {
+    slice =
+        static_cast<uint32_t>(std::max<uint64_t>(buffer_bytes / (rows * context_.block_bytes), 1));
+  }
+  for (uint32_t block = 0; block < context_.neuron_blocks; block += slice) {
+    const uint32_t block_end = std::min(block + slice, context_.neuron_blocks);
+    const uint64_t offset = uint64_t{block} * context_.block_bytes;
+    const uint64_t piece = std::min(uint64_t{block_end} * context_.block_bytes, stride) - offset;
+    LUTDB_RETURN_IF_ERROR(
+        context_.reader->ReadGroup(context_.table, places, group, block, block_end, piece, buffer));
+    absl::Status status;
+    if (piece == stride) {
+      status = file_->Write(row_begin * stride, buffer, rows * stride);
+    } else {
+      for (uint64_t row = 0; row < rows && status.ok(); ++row) {
+        status = file_->Write((row_begin + row) * stride + offset, buffer + row * piece, piece);
+      }
+    }
+    if (!status.ok()) {
+      full_.store(true, std::memory_order_relaxed);
+      return absl::OkStatus();
+    }
+  }
+  checksums_[group] = Checksum(group);
+  if (!counted) context_.counters->used_bytes += GroupBytes(group);
+  context_.counters->fills += rows;
+  publish();
+  return absl::OkStatus();
+}
+
+ArenaIndexTable ResidentTable::Index() const {
+  ArenaIndexTable index;
+  index.residency = Residency::kWhole;
+  index.rows = context_.places->rows();
+  index.stride_bytes = context_.places->stride_bytes();
+  for (uint32_t group = 0; group < groups_; ++group) {
+    if (state_[group] != kMissing) index.units.push_back({group, checksums_[group]});
+  }
+  return index;
+}
+
+}  // namespace lutdb
