@@ -1,0 +1,154 @@
+#include "ingest/slope_block.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/check.h"
+
+namespace lutdb {
+namespace {
+
+// Adding 1.5 * 2^52 leaves no fraction bits, so the addition itself rounds half to even, and the
+// integer then stands in the low bits of the sum.
+constexpr double kRounder = 6755399441055744.0;
+
+}  // namespace
+
+void SlopesOf(const float* weights, const float* steps, size_t count, int slope_shift,
+              int32_t* slopes) {
+  const auto one = static_cast<double>(int64_t{1} << slope_shift);
+  for (size_t i = 0; i < count; ++i) {
+    const double rounded =
+        static_cast<double>(weights[i]) * one / static_cast<double>(steps[i]) + kRounder;
+    int64_t bits;
+    std::memcpy(&bits, &rounded, sizeof(bits));
+    slopes[i] = static_cast<int32_t>(bits);
+  }
+}
+
+void SlopesOf(const float* weights, const float* steps, size_t count, int slope_shift,
+              int64_t* slopes) {
+  const auto one = static_cast<double>(int64_t{1} << slope_shift);
+  for (size_t i = 0; i < count; ++i) {
+    const double scaled =
+        static_cast<double>(weights[i]) * one / static_cast<double>(steps[i]) + kRounder;
+    slopes[i] = static_cast<int64_t>(scaled - kRounder);
+  }
+}
+
+SlopeBlock::SlopeBlock(const PlannedTable& table, const SourceTensor& weights,
+                       absl::Span<const float> steps)
+    : table_(table), weights_(weights), steps_(steps), block_steps_(kBlockNeurons) {}
+
+uint64_t SlopeBlock::BytesFor(const PlannedTable& table, uint64_t positions) {
+  const uint64_t slope_bytes = table.geometry.wide_slopes() ? sizeof(int64_t) : sizeof(int32_t);
+  return positions * kBlockNeurons * (slope_bytes + sizeof(float));
+}
+
+size_t SlopeBlock::PositionOffset(uint32_t chunk) const {
+  const TableGeometry& geometry = table_.geometry;
+  if (geometry.uniform()) {
+    return size_t{chunk - chunk_begin_} * geometry.positions(0).size();
+  }
+  return static_cast<size_t>(geometry.positions(chunk).data() -
+                             geometry.positions(chunk_begin_).data());
+}
+
+// Reads the columns of the loaded chunks for all neurons of the block, scaled by the input scales.
+void SlopeBlock::ReadColumns(uint32_t neuron_count) {
+  const size_t columns = columns_count_;
+  rows_.resize(columns * kBlockNeurons);
+  const float* scales =
+      table_.input_scales.empty() ? nullptr : table_.input_scales.data() + columns_begin_;
+  for (uint32_t n = 0; n < neuron_count; ++n) {
+    float* row = rows_.data() + n * columns;
+    weights_.ReadRow(uint64_t{block_} * kBlockNeurons + n, columns_begin_, columns, row);
+    if (scales == nullptr) continue;
+    for (size_t c = 0; c < columns; ++c) row[c] *= scales[c];
+  }
+}
+
+void SlopeBlock::Load(uint32_t chunk_begin, uint32_t chunk_end, uint32_t block) {
+  const TableGeometry& geometry = table_.geometry;
+  chunk_begin_ = chunk_begin;
+  chunk_end_ = chunk_end;
+  block_ = block;
+  const size_t per_chunk = geometry.positions(chunk_begin).size();
+  const size_t positions = PositionOffset(chunk_end - 1) + geometry.positions(chunk_end - 1).size();
+  if (positions > capacity_) {
+    capacity_ = positions;
+    if (geometry.wide_slopes()) {
+      wide_ = MakeAligned<int64_t>(positions * kBlockNeurons);
+    } else {
+      narrow_ = MakeAligned<int32_t>(positions * kBlockNeurons);
+    }
+  }
+  if (geometry.uniform()) {
+    columns_begin_ = static_cast<uint32_t>(chunk_begin * per_chunk);
+    columns_count_ = static_cast<uint32_t>(
+        std::min<uint64_t>(positions, uint64_t{geometry.inputs()} - columns_begin_));
+  } else {
+    columns_begin_ = 0;  // lists take their inputs from anywhere in the row
+    columns_count_ = geometry.inputs();
+  }
+  const uint32_t first_neuron = block * kBlockNeurons;
+  const uint32_t neuron_count = std::min(kBlockNeurons, geometry.neurons() - first_neuron);
+  ReadColumns(neuron_count);
+  std::fill(block_steps_.begin(), block_steps_.end(), 1.0f);
+  std::copy_n(steps_.begin() + first_neuron, neuron_count, block_steps_.begin());
+
+  alignas(kCacheLineBytes) float column[kBlockNeurons] = {};
+  const int shift = geometry.slope_shift();
+  size_t out = 0;
+  for (uint32_t chunk = chunk_begin; chunk < chunk_end; ++chunk) {
+    const absl::Span<const Position> places = geometry.positions(chunk);
+    for (uint32_t p = 0; p < places.size(); ++p, out += kBlockNeurons) {
+      const uint32_t input = geometry.InputAt(chunk, p);
+      if (input == kPadding || !places[p].owns) {
+        std::fill(column, column + kBlockNeurons, 0.0f);
+      } else {
+        const float* from = rows_.data() + (input - columns_begin_);
+        for (uint32_t n = 0; n < neuron_count; ++n) column[n] = from[n * size_t{columns_count_}];
+        std::fill(column + neuron_count, column + kBlockNeurons, 0.0f);
+      }
+      if (geometry.wide_slopes()) {
+        SlopesOf(column, block_steps_.data(), kBlockNeurons, shift, wide_.get() + out);
+      } else {
+        SlopesOf(column, block_steps_.data(), kBlockNeurons, shift, narrow_.get() + out);
+      }
+    }
+  }
+}
+
+Slopes SlopeBlock::At(uint32_t chunk) const {
+  LUTDB_DCHECK(chunk >= chunk_begin_ && chunk < chunk_end_);
+  const size_t offset = PositionOffset(chunk) * kBlockNeurons;
+  if (table_.geometry.wide_slopes()) return {.narrow = nullptr, .wide = wide_.get() + offset};
+  return {.narrow = narrow_.get() + offset, .wide = nullptr};
+}
+
+absl::Span<const float> SlopeBlock::steps() const {
+  const uint32_t first = block_ * kBlockNeurons;
+  return steps_.subspan(first, std::min(kBlockNeurons, table_.geometry.neurons() - first));
+}
+
+void ReleaseRows(const SourceTensor& tensor, uint64_t begin, uint64_t end) {
+  // Rows may be re-ordered within heads: the span of source rows is that of whole heads.
+  const uint64_t head = std::max<uint64_t>(1, tensor.rope_head_dim);
+  const uint64_t first = begin / head * head;
+  const uint64_t last = std::min(tensor.rows, (end + head - 1) / head * head);
+  const uint64_t row_bytes = tensor.cols * static_cast<uint64_t>(DTypeBytes(tensor.dtype));
+  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const uintptr_t from = reinterpret_cast<uintptr_t>(tensor.data) + first * row_bytes;
+  const uintptr_t to = reinterpret_cast<uintptr_t>(tensor.data) + last * row_bytes;
+  const uintptr_t from_page = (from + page - 1) / page * page;
+  const uintptr_t to_page = to / page * page;
+  if (from_page >= to_page) return;
+  // Only a hint: a page that is needed again is read again.
+  (void)madvise(reinterpret_cast<void*>(from_page), to_page - from_page, MADV_DONTNEED);
+}
+
+}  // namespace lutdb

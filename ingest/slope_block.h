@@ -1,0 +1,62 @@
+// Slopes of one block of 64 neurons over a run of chunks, made from source weights.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "base/aligned_buffer.h"
+#include "coding/record.h"
+#include "ingest/model_source.h"
+#include "ingest/store_layout.h"
+
+namespace lutdb {
+
+// SlopeOf for `count` weights of neurons with a step each; the same numbers, many at a time. The
+// narrow form needs slopes that fit 32 bits: true for every table without wide slopes, because step
+// is chosen so that they do.
+void SlopesOf(const float* weights, const float* steps, size_t count, int slope_shift,
+              int32_t* slopes);
+void SlopesOf(const float* weights, const float* steps, size_t count, int slope_shift,
+              int64_t* slopes);
+
+// Reads weights and keeps the slopes of one block. Reused from block to block; not thread-safe.
+class SlopeBlock {
+ public:
+  // weights: neurons x inputs. All must outlive the object. steps: one per neuron.
+  SlopeBlock(const PlannedTable& table, const SourceTensor& weights, absl::Span<const float> steps);
+
+  // Makes slopes of chunks [chunk_begin, chunk_end) for neurons of `block`.
+  void Load(uint32_t chunk_begin, uint32_t chunk_end, uint32_t block);
+
+  // Slopes of a chunk that was loaded, and of the chunks after it: positions x 64.
+  Slopes At(uint32_t chunk) const;
+  // Real neurons of the loaded block, and their steps.
+  absl::Span<const float> steps() const;
+  // Bytes this object holds for a run of so many positions.
+  static uint64_t BytesFor(const PlannedTable& table, uint64_t positions);
+
+ private:
+  size_t PositionOffset(uint32_t chunk) const;
+  void ReadColumns(uint32_t neuron_count);
+
+  const PlannedTable& table_;
+  const SourceTensor& weights_;
+  absl::Span<const float> steps_;
+  uint32_t chunk_begin_ = 0;
+  uint32_t chunk_end_ = 0;
+  uint32_t block_ = 0;
+  uint32_t columns_begin_ = 0;
+  uint32_t columns_count_ = 0;
+  size_t capacity_ = 0;             // positions
+  std::vector<float> rows_;         // 64 x columns, as read
+  std::vector<float> block_steps_;  // 64, 1 beyond the real neurons
+  AlignedArray<int32_t> narrow_;
+  AlignedArray<int64_t> wide_;
+};
+
+// Lets go of the mapped pages of a tensor's rows [begin, end): they stay in the page cache, but no
+// longer count as memory of this process.
+void ReleaseRows(const SourceTensor& tensor, uint64_t begin, uint64_t end);
+
+}  // namespace lutdb

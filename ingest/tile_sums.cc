@@ -1,0 +1,79 @@
+#include "ingest/tile_sums.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "coding/hash.h"
+
+namespace lutdb {
+namespace {
+
+uint64_t CodeBytes(const TableGeometry& geometry) {
+  return uint64_t{kBlockNeurons} * static_cast<uint64_t>(EntryBytes(geometry.entry()));
+}
+
+}  // namespace
+
+ProductDecoder::ProductDecoder(const TableGeometry& geometry) : geometry_(geometry) {}
+
+void ProductDecoder::Decode(uint32_t chunk, Slopes slopes, uint32_t begin, uint32_t end,
+                            void* out) {
+  const absl::Span<const Position> positions = geometry_.positions(chunk);
+  if (levels_.empty() || !geometry_.uniform()) {
+    levels_.clear();
+    for (const Position& p : positions) {
+      levels_.push_back({.min = p.range.min, .max = p.range.max, .stride = p.range.stride});
+    }
+  }
+  const auto count = static_cast<uint32_t>(positions.size());
+  const int shift = geometry_.slope_shift();
+  auto run = [&](const auto* from, auto* to) {
+    kernels::ProductCodes(from, levels_.data(), count, shift, begin, end, to, kBlockNeurons);
+  };
+  if (geometry_.entry() == EntryType::kI16) {
+    auto* to = static_cast<int16_t*>(out);
+    geometry_.wide_slopes() ? run(slopes.wide, to) : run(slopes.narrow, to);
+  } else {
+    auto* to = static_cast<int8_t*>(out);
+    geometry_.wide_slopes() ? run(slopes.wide, to) : run(slopes.narrow, to);
+  }
+}
+
+TileSummer::TileSummer(const PlannedTable& table)
+    : geometry_(table.geometry),
+      hasher_(table.spec, table.geometry),
+      window_(MakeAligned<uint8_t>(kWindowBytes)) {}
+
+TileSums TileSummer::Sum(const TileId& tile, absl::Span<const float> steps, const CodesFn& codes,
+                         void* entries) {
+  const TileShape shape = ShapeOf(geometry_, tile);
+  const uint64_t code_bytes = CodeBytes(geometry_);
+  const auto window_codes = static_cast<uint32_t>(kWindowBytes / code_bytes);
+  auto* to = static_cast<uint8_t*>(entries);
+  TileSums sums;
+  Hash64 payload;
+  for (uint32_t chunk = shape.chunk_begin; chunk < shape.chunk_end; ++chunk) {
+    hasher_.Begin(chunk, tile.neuron_block, steps);
+    const uint32_t all = geometry_.codes(chunk);
+    const uint32_t first_stored = all - geometry_.stored_codes(chunk);
+    for (uint32_t begin = 0; begin < all; begin += window_codes) {
+      const uint32_t end = std::min(all, begin + window_codes);
+      codes(chunk, begin, end, window_.get());
+      hasher_.Update(window_.get(), (end - begin) * code_bytes);
+      const uint32_t kept = std::max(begin, first_stored);
+      if (kept >= end) continue;
+      const uint8_t* from = window_.get() + (kept - begin) * code_bytes;
+      const uint64_t bytes = (end - kept) * code_bytes;
+      payload.Update(from, bytes);
+      if (to != nullptr) {
+        std::memcpy(to, from, bytes);
+        to += bytes;
+      }
+    }
+    sums.cells += hasher_.Finish();
+  }
+  sums.checksum = payload.Finish();
+  return sums;
+}
+
+}  // namespace lutdb
