@@ -1,0 +1,160 @@
+// lutdb repair: every damaged range of table records is made again from the kept weights, by the
+// same code that built it. The edit history is another family and is not touched.
+
+#include <algorithm>
+#include <cstring>
+#include <set>
+
+#include "base/file.h"
+#include "base/status.h"
+#include "db/keys.h"
+#include "db/manifest.h"
+#include "db/store_files.h"
+#include "ingest/forced_isa.h"
+#include "ingest/kept_tensor.h"
+#include "ingest/parallel.h"
+#include "ingest/range_check.h"
+#include "ingest/range_writer.h"
+#include "ingest/tensor_pass.h"
+#include "lutdb/build.h"
+
+namespace lutdb {
+namespace {
+
+class Repairer {
+ public:
+  Repairer(db::OpenedStore store, const VerifyOptions& options)
+      : store_(std::move(store)), options_(options), meter_(options.progress) {}
+
+  absl::StatusOr<RepairReport> Run() {
+    // Blobs are judged at the end, when what can be mended has been.
+    LUTDB_ASSIGN_OR_RETURN(contents_, ReadContents(store_, [](std::string) {}));
+    LUTDB_RETURN_IF_ERROR(MendSteps());
+    LUTDB_RETURN_IF_ERROR(FindDamage());
+    for (const size_t range : damaged_) LUTDB_RETURN_IF_ERROR(MendRange(range));
+    // What is still wrong with the blobs cannot be had from weights.
+    LUTDB_RETURN_IF_ERROR(ReadContents(store_, [&](std::string line) {
+                            report_.unrecoverable.push_back(std::move(line));
+                          }).status());
+    return std::move(report_);
+  }
+
+ private:
+  // Steps that are missing or damaged follow from the weights.
+  absl::Status MendSteps() {
+    for (uint32_t t = 0; t < contents_.layout.tables.size(); ++t) {
+      const PlannedTable& table = contents_.layout.tables[t];
+      if (!contents_.steps[t].empty() || table.spec.weight_tensor == kNone) continue;
+      const TensorSpec& spec = contents_.layout.tensors[table.spec.weight_tensor];
+      LUTDB_ASSIGN_OR_RETURN(const auto weights, KeptTensor::Open(*store_.rocks, spec));
+      if (const absl::Status loaded = weights->Load(0, spec.rows); !loaded.ok()) {
+        report_.unrecoverable.push_back(Message(loaded));
+        continue;
+      }
+      std::vector<float> steps(table.spec.neurons);
+      LUTDB_RETURN_IF_ERROR(
+          StepsOfRows(weights->source(), table, 0, table.spec.neurons, steps.data()));
+      if (table.spec.shared_step) ShareSteps(table, &steps);
+      const std::string bytes(reinterpret_cast<const char*>(steps.data()),
+                              steps.size() * sizeof(float));
+      const std::vector<db::Write> writes = {{db::Family::kDefault, db::StepsKey(t), bytes}};
+      LUTDB_RETURN_IF_ERROR(store_.rocks->Apply(writes));
+      contents_.steps[t] = std::move(steps);
+      ++report_.records_rebuilt;
+    }
+    return absl::OkStatus();
+  }
+
+  // A range is damaged when its file is, or when a record of it is.
+  absl::Status FindDamage() {
+    const std::vector<RangePlan>& ranges = contents_.layout.ranges;
+    for (const db::LiveFile& file : store_.rocks->LiveFiles()) {
+      const absl::Status status = store_.rocks->VerifyFile(file);
+      if (status.ok()) continue;
+      bool planned = false;
+      for (size_t i = 0; i < ranges.size(); ++i) {
+        if (!Overlaps(file, ranges[i])) continue;
+        damaged_.insert(i);
+        planned = true;
+      }
+      if (!planned) report_.unrecoverable.push_back(Message(status));
+    }
+    std::mutex mutex;
+    const auto check = [&](uint64_t i, unsigned) -> absl::Status {
+      RangeFindings found;
+      const absl::Status status = CheckRange(*store_.rocks, contents_, ranges[i], &found);
+      if (status.ok()) return status;
+      const std::lock_guard lock(mutex);
+      damaged_.insert(i);
+      return absl::OkStatus();
+    };
+    return ParallelFor(ranges.size(), ThreadsOf(options_.threads), options_.cancel, check);
+  }
+
+  bool Overlaps(const db::LiveFile& file, const RangePlan& range) const {
+    return file.family == range.family && file.first_key <= LastKey(contents_.layout, range) &&
+           file.last_key >= FirstKey(contents_.layout, range);
+  }
+
+  absl::Status MendRange(size_t index) {
+    const RangePlan& range = contents_.layout.ranges[index];
+    const std::string name = Describe(contents_.layout, range);
+    if (range.family == db::Family::kWeights) {
+      report_.unrecoverable.push_back(
+          name + ": damaged, and nothing holds them besides; build the store again from its model");
+      return absl::OkStatus();
+    }
+    const PlannedTable& table = contents_.layout.tables[range.first_id];
+    if (table.spec.weight_tensor == kNone || contents_.steps[range.first_id].empty()) {
+      report_.unrecoverable.push_back(name + ": there are no weights to make it from");
+      return absl::OkStatus();
+    }
+    const TensorSpec& spec = contents_.layout.tensors[table.spec.weight_tensor];
+    LUTDB_ASSIGN_OR_RETURN(const auto weights, KeptTensor::Open(*store_.rocks, spec));
+    if (const absl::Status loaded = weights->Load(0, spec.rows); !loaded.ok()) {
+      report_.unrecoverable.push_back(name + ": " + Message(loaded));
+      return absl::OkStatus();
+    }
+    return Replace(range, weights->source());
+  }
+
+  // The new file is written and synced before the old one goes. Cut short between the two, the
+  // range is missing: verify says so, and repair makes it again.
+  absl::Status Replace(const RangePlan& range, const SourceTensor& weights) {
+    std::vector<SourceTensor> tensors(contents_.layout.tensors.size());
+    tensors[contents_.layout.tables[range.first_id].spec.weight_tensor] = weights;
+    const RangeInputs inputs{&contents_.layout, &tensors, &contents_.steps};
+    RangeOptions options;
+    options.cancel = options_.cancel;
+    const std::string staging = JoinPath(store_.path, "repair");
+    LUTDB_RETURN_IF_ERROR(RemovePath(staging));
+    LUTDB_RETURN_IF_ERROR(MakeDirectory(staging));
+    const std::string path = JoinPath(staging, "range.sst");
+    LUTDB_ASSIGN_OR_RETURN(const RangeResult result, WriteRange(inputs, range, path, options));
+    LUTDB_RETURN_IF_ERROR(SyncDirectory(staging));
+    for (const db::LiveFile& file : store_.rocks->LiveFiles()) {
+      if (Overlaps(file, range)) LUTDB_RETURN_IF_ERROR(store_.rocks->DropFile(file));
+    }
+    LUTDB_RETURN_IF_ERROR(store_.rocks->Ingest(range.family, {path}));
+    ++report_.files_rebuilt;
+    report_.records_rebuilt += result.records;
+    return RemovePath(staging);
+  }
+
+  db::OpenedStore store_;
+  const VerifyOptions& options_;
+  ProgressMeter meter_;
+  StoreContents contents_;
+  std::set<size_t> damaged_;
+  RepairReport report_;
+};
+
+}  // namespace
+
+absl::StatusOr<RepairReport> RepairStore(const std::string& store, const VerifyOptions& options) {
+  LUTDB_RETURN_IF_ERROR(ApplyForcedIsa());
+  LUTDB_ASSIGN_OR_RETURN(db::OpenedStore opened, db::OpenStore(store, db::Access::kWrite, {}));
+  return Repairer(std::move(opened), options).Run();
+}
+
+}  // namespace lutdb
