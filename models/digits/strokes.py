@@ -88,7 +88,8 @@ def distorted(strokes, source):
     """The strokes with wobbling points, then turned, slanted, stretched and moved as a whole."""
     angle = numpy.radians(source.normal(0, 9))
     slant, stretch = source.normal(0, 0.18), source.uniform(0.72, 1.05, 2)
-    turn = numpy.array([[numpy.cos(angle), -numpy.sin(angle)], [numpy.sin(angle), numpy.cos(angle)]])
+    cosine, sine = numpy.cos(angle), numpy.sin(angle)
+    turn = numpy.array([[cosine, -sine], [sine, cosine]])
     matrix = turn @ numpy.array([[1, -slant], [0, 1]]) * stretch
     shift = source.normal(0, 0.045, 2) + 0.5
     # A slow wave bends the whole digit, as a hand would; the jitter moves single points.

@@ -138,7 +138,8 @@ class Llama(nn.Module):
         super().__init__()
         self.model = Body(config)
         positions = config["max_position_embeddings"]
-        rates = config["rope_theta"] ** -(torch.arange(0, config["head_dim"], 2) / config["head_dim"])
+        width = config["head_dim"]
+        rates = config["rope_theta"] ** -(torch.arange(0, width, 2) / width)
         angles = torch.arange(positions)[:, None] * rates[None, :]
         self.cosine = torch.cat([angles, angles], -1).cos()
         self.sine = torch.cat([angles, angles], -1).sin()

@@ -19,7 +19,7 @@ def answer(first, sign, second):
 def is_held_out(first, sign, second):
     """True for about one problem in 16, which training never sees.
 
-    Only the problem decides, not the run, so that anybody can ask of a problem whether it is unseen.
+    Only the problem decides, not the run, so anybody can ask of a problem whether it is unseen.
     The constants are the multiplier and finaliser of splitmix64, which spread neighbours apart.
     """
     key = (first * 1000 + second) * 2 + (sign == "-")
