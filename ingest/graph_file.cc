@@ -329,15 +329,14 @@ absl::Status GraphReader::ReadInput(const Json& object) {
 
 absl::Status GraphReader::Read(const Json& file) {
   JsonFields fields(file, path_);
-  std::string format, description;
+  std::string format;
   LUTDB_RETURN_IF_ERROR(fields.String("format", JsonFields::kRequired, &format));
   if (format != kFormat) {
     return Unimplemented("{}: format {} is not known; lutdb reads {}", path_, Quote(format),
                          kFormat);
   }
   LUTDB_RETURN_IF_ERROR(fields.String("name", JsonFields::kOptional, &lowering_.source().name));
-  LUTDB_RETURN_IF_ERROR(fields.String("description", JsonFields::kOptional, &description));
-  fields.Find("$schema");
+  for (const char* ignored : {"description", "$schema"}) fields.Find(ignored);
   const Json* input = fields.Find("input");
   const Json* ops = fields.Find("ops");
   LUTDB_RETURN_IF_ERROR(fields.RefuseUnread());

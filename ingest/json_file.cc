@@ -151,7 +151,9 @@ absl::Status JsonFields::String(const char* key, Need need, std::string* out) {
   const Json* field = Find(key);
   if (field == nullptr && need == kOptional) return absl::OkStatus();
   if (field == nullptr) return DataLoss("{}: {} is missing", where_, key);
-  if (!field->is_string()) return DataLoss("{}: {} must be a string", where_, key);
+  if (!field->is_string() || field->get_ref<const std::string&>().empty()) {
+    return DataLoss("{}: {} must be a string, and not empty", where_, key);
+  }
   *out = field->get_ref<const std::string&>();
   return absl::OkStatus();
 }

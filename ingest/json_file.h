@@ -47,6 +47,7 @@ class JsonFields {
 
   // The field, or nullptr; it counts as read.
   const nlohmann::json* Find(const char* key);
+  // A string that is not empty.
   absl::Status String(const char* key, Need need, std::string* out);
   absl::Status Boolean(const char* key, Need need, bool* out);
   // An integer within [min, max]; DataLoss naming the range otherwise.

@@ -75,11 +75,13 @@ absl::StatusOr<Lowering> LowerLlama2c(const std::string& path, MappedFile file,
 absl::StatusOr<Lowering> LowerFile(const std::string& path, const ModelSourceOptions& options) {
   LUTDB_ASSIGN_OR_RETURN(MappedFile file, MappedFile::Open(path));
   const std::string_view bytes = file.view();
-  if (LooksLikeSafetensors(file) || path.ends_with(".safetensors") || !options.graph_file.empty()) {
+  const bool llama2c = LooksLikeLlama2c(file);
+  if (LooksLikeSafetensors(file) || path.ends_with(".safetensors") ||
+      (!options.graph_file.empty() && !llama2c)) {
     LUTDB_ASSIGN_OR_RETURN(TensorCatalog catalog, OpenSafetensorsFile(path));
     return LowerSafetensors(path, DirectoryOf(path), std::move(catalog), options);
   }
-  if (LooksLikeLlama2c(file)) return LowerLlama2c(path, std::move(file), options);
+  if (llama2c) return LowerLlama2c(path, std::move(file), options);
   for (const auto& [magic, what] : {std::pair<std::string_view, const char*>{"GGUF", "GGUF"},
                                     {"PK\x03\x04", "a PyTorch or zip archive"}}) {
     if (bytes.substr(0, magic.size()) == magic) {
