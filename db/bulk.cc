@@ -9,8 +9,7 @@
 namespace lutdb::db {
 
 struct SstWriter::State {
-  explicit State(const rocksdb::Options& options)
-      : writer(rocksdb::EnvOptions(options), options) {}
+  explicit State(const rocksdb::Options& options) : writer(rocksdb::EnvOptions(options), options) {}
   std::string path;
   rocksdb::SstFileWriter writer;
   bool finished = false;

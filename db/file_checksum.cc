@@ -2,7 +2,9 @@
 
 #include <xxhash.h>
 
+#include <cerrno>
 #include <cstdio>
+#include <system_error>
 #include <vector>
 
 #include "base/status.h"
@@ -54,16 +56,24 @@ std::shared_ptr<rocksdb::FileChecksumGenFactory> FileChecksumFactory() {
   return factory;
 }
 
-absl::StatusOr<std::string> ChecksumOfFile(const std::string& path) {
-  std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), &std::fclose);
-  if (!file) return Unavailable("{}: cannot be read", path);
+absl::StatusOr<std::string> ChecksumOfFile(const std::string& path, uint64_t* bytes) {
+  std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"),
+                                                       &std::fclose);
+  if (!file && errno == ENOENT) return DataLoss("{} is missing", path);
+  if (!file) {
+    return Unavailable("{} cannot be opened: {}", path, std::generic_category().message(errno));
+  }
   Xxh3Generator generator;
   std::vector<char> buffer(kReadBytes);
+  *bytes = 0;
   size_t got;
   while ((got = std::fread(buffer.data(), 1, buffer.size(), file.get())) > 0) {
     generator.Update(buffer.data(), got);
+    *bytes += got;
   }
-  if (std::ferror(file.get())) return Unavailable("{}: reading it failed", path);
+  if (std::ferror(file.get())) {
+    return Unavailable("{} cannot be read: {}", path, std::generic_category().message(errno));
+  }
   generator.Finalize();
   return generator.GetChecksum();
 }

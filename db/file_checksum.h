@@ -13,7 +13,8 @@ namespace lutdb::db {
 
 std::shared_ptr<rocksdb::FileChecksumGenFactory> FileChecksumFactory();
 
-// The checksum of a file's bytes as they are now, in the form RocksDB records.
-absl::StatusOr<std::string> ChecksumOfFile(const std::string& path);
+// The checksum of a file's bytes as they are now, in the form RocksDB records; *bytes gets their
+// number. DataLoss when the file is absent, Unavailable when it cannot be read.
+absl::StatusOr<std::string> ChecksumOfFile(const std::string& path, uint64_t* bytes);
 
 }  // namespace lutdb::db

@@ -6,9 +6,9 @@
 
 namespace lutdb::db {
 
-std::string TileKey(uint32_t table, uint32_t chunk_group, uint16_t neuron_block);              // 10 B
-std::string RowKey(uint32_t table, uint32_t chunk, uint16_t code, uint16_t neuron_block);      // 12 B
-std::string WeightsKey(uint32_t tensor, uint32_t row_block);                                   // 8 B
+std::string TileKey(uint32_t table, uint32_t chunk_group, uint16_t neuron_block);          // 10 B
+std::string RowKey(uint32_t table, uint32_t chunk, uint16_t code, uint16_t neuron_block);  // 12 B
+std::string WeightsKey(uint32_t tensor, uint32_t row_block);                               // 8 B
 std::string TableEnd(uint32_t table);  // first key beyond a table's (or tensor's), any family
 
 // Blobs of the `default` family.

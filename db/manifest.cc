@@ -9,14 +9,14 @@ namespace {
 
 absl::Status CheckPresent(const std::string& path) {
   if (IsDirectory(RocksPath(path))) return absl::OkStatus();
-  if (PathExists(path)) return DataLoss("{} is not a lutdb store (it holds no db)", path);
+  if (PathExists(path)) return DataLoss("{} is not a lutdb store: it holds no database", path);
   if (PathExists(PartialPath(path))) {
     return FailedPrecondition(
-        "{} is half-built: its build was interrupted; run the same `lutdb build` again to resume, or "
-        "remove {} to start over",
+        "{} is half-built, its build was interrupted: run the same `lutdb build` again to resume, "
+        "or remove {} to start over",
         path, PartialPath(path));
   }
-  return NotFound("no store at {}; `lutdb build MODEL {}` makes one", path, path);
+  return NotFound("no store at {}: build one with `lutdb build MODEL {}`", path, path);
 }
 
 }  // namespace

@@ -15,6 +15,19 @@
 namespace lutdb::db {
 
 struct Rocks::State {
+  State(const std::string& database_path, const OpenOptions& options)
+      : path(database_path), cache(rocksdb::NewLRUCache(options.cache_bytes)) {}
+
+  // Opens for writing.
+  absl::Status Open(const rocksdb::DBOptions& options) {
+    rocksdb::DB* raw = nullptr;
+    LUTDB_RETURN_IF_ERROR(
+        TranslateOpen(rocksdb::DB::Open(options, path, AllFamilies(cache), &families, &raw), path));
+    database.reset(raw);
+    writable = true;
+    return absl::OkStatus();
+  }
+
   std::string path;
   std::shared_ptr<rocksdb::Cache> cache;
   std::unique_ptr<rocksdb::DB> database;
@@ -71,51 +84,33 @@ Rocks::~Rocks() = default;
 
 absl::StatusOr<std::unique_ptr<Rocks>> Rocks::Create(const std::string& path,
                                                      const OpenOptions& options) {
-  rocksdb::Options create(DatabaseOptions(options), rocksdb::ColumnFamilyOptions());
-  create.create_if_missing = true;
-  create.error_if_exists = true;
-  rocksdb::DB* raw = nullptr;
-  LUTDB_RETURN_IF_ERROR(Translate(rocksdb::DB::Open(create, path, &raw), path));
-  std::unique_ptr<rocksdb::DB> database(raw);
-  const auto cache = rocksdb::NewLRUCache(8 << 20);
-  for (const rocksdb::ColumnFamilyDescriptor& family : AllFamilies(cache)) {
-    if (family.name == FamilyName(Family::kDefault)) continue;
-    rocksdb::ColumnFamilyHandle* handle = nullptr;
-    LUTDB_RETURN_IF_ERROR(
-        Translate(database->CreateColumnFamily(family.options, family.name, &handle), path));
-    database->DestroyColumnFamilyHandle(handle);
-  }
-  LUTDB_RETURN_IF_ERROR(Translate(database->Close(), path));
-  database.reset();
-  return OpenForWriting(path, options);
+  rocksdb::DBOptions database = DatabaseOptions(options);
+  database.create_if_missing = true;
+  database.error_if_exists = true;
+  database.create_missing_column_families = true;
+  auto state = std::make_unique<State>(path, options);
+  LUTDB_RETURN_IF_ERROR(state->Open(database));
+  return std::unique_ptr<Rocks>(new Rocks(std::move(state)));
 }
 
 absl::StatusOr<std::unique_ptr<Rocks>> Rocks::OpenForReading(const std::string& path,
                                                              const OpenOptions& options) {
-  auto state = std::make_unique<State>();
-  state->path = path;
-  state->cache = rocksdb::NewLRUCache(options.cache_bytes);
+  auto state = std::make_unique<State>(path, options);
   rocksdb::DB* raw = nullptr;
   LUTDB_RETURN_IF_ERROR(
-      Translate(rocksdb::DB::OpenForReadOnly(DatabaseOptions(options), path,
-                                             AllFamilies(state->cache), &state->families, &raw),
-                path));
+      TranslateOpen(rocksdb::DB::OpenForReadOnly(DatabaseOptions(options), path,
+                                                 AllFamilies(state->cache), &state->families, &raw),
+                    path));
   state->database.reset(raw);
   return std::unique_ptr<Rocks>(new Rocks(std::move(state)));
 }
 
 absl::StatusOr<std::unique_ptr<Rocks>> Rocks::OpenForWriting(const std::string& path,
                                                              const OpenOptions& options) {
-  auto state = std::make_unique<State>();
-  state->path = path;
-  state->cache = rocksdb::NewLRUCache(options.cache_bytes);
   rocksdb::DBOptions database = DatabaseOptions(options);
   database.create_missing_column_families = true;  // a creation cut short is completed
-  rocksdb::DB* raw = nullptr;
-  LUTDB_RETURN_IF_ERROR(Translate(
-      rocksdb::DB::Open(database, path, AllFamilies(state->cache), &state->families, &raw), path));
-  state->database.reset(raw);
-  state->writable = true;
+  auto state = std::make_unique<State>(path, options);
+  LUTDB_RETURN_IF_ERROR(state->Open(database));
   return std::unique_ptr<Rocks>(new Rocks(std::move(state)));
 }
 
@@ -144,6 +139,7 @@ absl::Status Rocks::MultiGet(Family family, absl::Span<const std::string> keys,
     out.place[i] = static_cast<uint32_t>(out.keys.size() - 1);
   }
   const size_t distinct = out.keys.size();
+  if (distinct == 0) return absl::OkStatus();
   if (out.values.size() < distinct) {
     out.values = std::vector<rocksdb::PinnableSlice>(distinct);
     out.statuses.resize(distinct);
@@ -169,7 +165,7 @@ Cursor Rocks::Scan(Family family, std::string_view begin, std::string_view end,
   state->path = state_->path;
   rocksdb::ReadOptions read;
   read.iterate_lower_bound = &state->begin_slice;
-  read.iterate_upper_bound = &state->end_slice;
+  if (!end.empty()) read.iterate_upper_bound = &state->end_slice;
   read.readahead_size = readahead_bytes;
   state->iterator.reset(state_->database->NewIterator(read, state_->family(family)));
   state->iterator->Seek(state->begin_slice);
@@ -177,7 +173,9 @@ Cursor Rocks::Scan(Family family, std::string_view begin, std::string_view end,
 }
 
 absl::Status Rocks::Apply(absl::Span<const Write> writes) {
-  rocksdb::WriteBatch batch;
+  // A checksum per key guards the batch on its way through memory into the log and memtable.
+  constexpr size_t kProtectionBytes = 8;
+  rocksdb::WriteBatch batch(0, 0, kProtectionBytes, 0);
   for (const Write& write : writes) {
     rocksdb::ColumnFamilyHandle* family = state_->family(write.family);
     const rocksdb::Status added = write.is_delete ? batch.Delete(family, write.key)
@@ -198,15 +196,20 @@ absl::Status Rocks::Ingest(Family family, const std::vector<std::string>& paths)
   rocksdb::IngestExternalFileOptions options;
   options.move_files = true;
   options.failed_move_fall_back_to_copy = false;
-  options.write_global_seqno = false;      // the file stays as it was checked
-  options.allow_global_seqno = false;      // overlap with what is there is an error
+  options.write_global_seqno = false;  // the file stays as it was checked
+  options.allow_global_seqno = false;  // overlap with what is there is an error
   options.snapshot_consistency = false;
   options.allow_blocking_flush = false;
   options.fail_if_not_bottommost_level = true;
   options.verify_checksums_before_ingest = true;
   options.verify_file_checksum = true;
-  return Translate(state_->database->IngestExternalFile(state_->family(family), paths, options),
-                   state_->path);
+  const rocksdb::Status status =
+      state_->database->IngestExternalFile(state_->family(family), paths, options);
+  if (status.IsInvalidArgument() || status.IsTryAgain()) {
+    return FailedPrecondition("{}: files from {} on overlap what is there ({})", state_->path,
+                              paths.empty() ? "none" : paths.front(), OneLine(status));
+  }
+  return Translate(status, state_->path);
 }
 
 std::vector<LiveFile> Rocks::LiveFiles() const {
@@ -238,7 +241,7 @@ absl::Status Rocks::DropFile(const LiveFile& file) {
                                              &range, 1, /*include_end=*/true),
                 state_->path));
   for (const LiveFile& live : LiveFiles()) {
-    if (live.path == file.path) return Unavailable("{}: could not be dropped", file.path);
+    if (live.path == file.path) return Unavailable("{} could not be dropped", file.path);
   }
   return absl::OkStatus();
 }

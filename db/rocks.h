@@ -1,8 +1,8 @@
 // Bytes in, bytes out: the only layer that knows RocksDB. It never interprets a value.
 //
 // Goals: right options for Debian's RocksDB 7.8.3 (each with its reason in rocks.cc), statuses
-// translated once, no RocksDB type in any header. Base families (tile, row, weights) are ingest-only
-// and never compacted; everything edited lives in `history` and `default`.
+// translated once, no RocksDB type in any header. Base families (tile, row, weights) are
+// ingest-only and never compacted; everything edited lives in `history` and `default`.
 #pragma once
 
 #include <cstdint>
@@ -24,6 +24,9 @@ struct OpenOptions {
   uint64_t cache_bytes = 64 << 20;  // RocksDB block cache
   int open_files_max = 512;         // tables are opened when first read
   double wait_seconds = 30;         // writers: how long to wait for another writer
+  // Opens although SST files are damaged or missing, to find and mend them (verify, repair). Reads
+  // of what is damaged are DataLoss all the same.
+  bool tolerate_damage = false;
 };
 
 // Values found by MultiGet; the memory belongs to the object and is reused by the next call.
@@ -42,7 +45,8 @@ class Values {
   std::unique_ptr<State> state_;
 };
 
-// An ordered scan over [begin, end) of a family. Not thread-safe; must not outlive the Rocks.
+// An ordered scan over [begin, end) of a family; an empty end means to the last key. Not
+// thread-safe; must not outlive the Rocks.
 class Cursor {
  public:
   ~Cursor();
@@ -69,7 +73,7 @@ struct Write {
 };
 
 struct LiveFile {
-  std::string path;  // absolute on this machine
+  std::string path;  // the directory given to open, and the file's name
   Family family;
   uint64_t bytes = 0;
   std::string first_key;
@@ -91,7 +95,7 @@ class Rocks {
                                                                const OpenOptions& options);
   ~Rocks();
 
-  // NotFound when absent.
+  // NotFound when absent (and then only: a missing file is DataLoss).
   absl::StatusOr<std::string> Get(Family family, std::string_view key) const;
   // Any order, duplicates allowed (sorted and de-duplicated inside). Missing keys are not errors.
   absl::Status MultiGet(Family family, absl::Span<const std::string> keys, Values* values) const;
@@ -101,14 +105,17 @@ class Rocks {
 
   // One atomic batch, synced to disk before it returns.
   absl::Status Apply(absl::Span<const Write> writes);
-  // Ingests finished SST files (moved, not copied), atomically, disjoint from what is there; durable
-  // on return. All of one family.
+  // Ingests finished SST files (moved, not copied), atomically, disjoint from what is there and
+  // from each other: FailedPrecondition when they overlap, and then none is taken. Durable on
+  // return. All of one family.
   absl::Status Ingest(Family family, const std::vector<std::string>& paths);
 
   std::vector<LiveFile> LiveFiles() const;
-  // Reads every byte of one live file against its checksums; DataLoss names what is wrong.
+  // Reads every byte of one live file against the checksum recorded when it was made; DataLoss says
+  // what is wrong.
   absl::Status VerifyFile(const LiveFile& file) const;
-  // Drops a live file of a base family whole (repair), so that its range can be ingested anew.
+  // Drops a live file of a base family whole (repair), damaged or not, so that its range can be
+  // ingested anew.
   absl::Status DropFile(const LiveFile& file);
   // For opened-for-writing databases: flushes everything, so that closing loses nothing.
   absl::Status Flush();
@@ -119,9 +126,9 @@ class Rocks {
   std::unique_ptr<State> state_;
 };
 
-// When a database no longer opens: checks every SST file in the directory byte by byte.
-// Calls on_file for each with its status.
-absl::Status VerifyLooseFiles(
-    const std::string& path, const std::function<void(const std::string&, absl::Status)>& on_file);
+// When a database no longer opens: checks every SST file in the directory, block by block and whole
+// from first to last key. Calls on_file for each, in order of name, with its status.
+absl::Status VerifyLooseFiles(const std::string& path,
+                              const std::function<void(const std::string&, absl::Status)>& on_file);
 
 }  // namespace lutdb::db

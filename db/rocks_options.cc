@@ -12,8 +12,9 @@
 namespace lutdb::db {
 namespace {
 
-// RocksDB's own log writer asserts when the disk is full, and Debian's build keeps assertions: a log
-// that drops everything keeps a full disk an error instead of an abort. Statuses tell what we need.
+// RocksDB's own log writer asserts when the disk is full, and Debian's build keeps assertions: a
+// log that drops everything keeps a full disk an error instead of an abort. Statuses tell what we
+// need.
 class SilentLogger : public rocksdb::Logger {
  public:
   using rocksdb::Logger::Logv;
@@ -48,11 +49,16 @@ rocksdb::BlockBasedTableOptions TableOptions(Family family,
 
 const char* FamilyName(Family family) {
   switch (family) {
-    case Family::kDefault: return "default";
-    case Family::kTile: return "tile-1";
-    case Family::kRow: return "row-1";
-    case Family::kWeights: return "weights-1";
-    case Family::kHistory: return "history";
+    case Family::kDefault:
+      return "default";
+    case Family::kTile:
+      return "tile-1";
+    case Family::kRow:
+      return "row-1";
+    case Family::kWeights:
+      return "weights-1";
+    case Family::kHistory:
+      return "history";
   }
   return "default";
 }
@@ -80,16 +86,17 @@ rocksdb::DBOptions DatabaseOptions(const OpenOptions& options) {
   // Every file's whole checksum is recorded, so that verify covers every byte.
   database.file_checksum_gen_factory = FileChecksumFactory();
   database.max_open_files = std::max(16, options.open_files_max);  // opened when first read
-  database.skip_stats_update_on_db_open = true;        // fast open with many files
+  database.skip_stats_update_on_db_open = true;                    // fast open with many files
   database.skip_checking_sst_file_sizes_on_db_open = true;
   database.avoid_flush_during_recovery = true;  // a nearly full disk can still be opened
   database.max_total_wal_size = 256 << 20;
   database.recycle_log_file_num = 0;
-  database.stats_dump_period_sec = 0;     // no background work for figures nobody reads
+  database.stats_dump_period_sec = 0;  // no background work for figures nobody reads
   database.stats_persist_period_sec = 0;
   database.max_background_jobs = 2;
   database.allow_mmap_reads = false;  // breaks ingestion together with file checksums
-  database.paranoid_checks = true;
+  // Off, files that cannot be opened or are missing do not stop the database from opening.
+  database.paranoid_checks = !options.tolerate_damage;
   return database;
 }
 
@@ -101,29 +108,6 @@ std::vector<rocksdb::ColumnFamilyDescriptor> AllFamilies(
     families.emplace_back(FamilyName(family), FamilyOptions(family, cache));
   }
   return families;
-}
-
-absl::Status Translate(const rocksdb::Status& status, const std::string& where) {
-  if (status.ok()) return absl::OkStatus();
-  std::string reason = status.ToString();
-  std::replace(reason.begin(), reason.end(), '\n', ' ');
-  if (status.IsNotFound()) return NotFound("{}: {}", where, reason);
-  if (status.IsCorruption()) {
-    return DataLoss("{} is damaged: {}; `lutdb verify --deep` shows where, `lutdb repair` mends",
-                    where, reason);
-  }
-  if (status.IsNoSpace() || status.subcode() == rocksdb::Status::kNoSpace) {
-    return ResourceExhausted("{}: the disk is full ({}); free some space and try again", where,
-                             reason);
-  }
-  if (status.IsMemoryLimit()) return ResourceExhausted("{}: out of memory ({})", where, reason);
-  if (status.IsPathNotFound()) return NotFound("{}: {}", where, reason);
-  if (status.IsBusy() || status.IsTryAgain()) return FailedPrecondition("{}: {}", where, reason);
-  if (status.IsInvalidArgument() || status.IsNotSupported()) {
-    // RocksDB says so when its files do not hold what they should (a missing family, say).
-    return DataLoss("{} cannot be opened: {}", where, reason);
-  }
-  return Unavailable("{}: {}", where, reason);
 }
 
 }  // namespace lutdb::db

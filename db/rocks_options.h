@@ -14,7 +14,8 @@
 
 namespace lutdb::db {
 
-// Families of generation 1. Base families carry their generation, so that a new one can stand beside.
+// Families of generation 1. Base families carry their generation, so that a new one can stand
+// beside.
 const char* FamilyName(Family family);
 
 rocksdb::ColumnFamilyOptions FamilyOptions(Family family,
@@ -23,8 +24,13 @@ rocksdb::DBOptions DatabaseOptions(const OpenOptions& options);
 std::vector<rocksdb::ColumnFamilyDescriptor> AllFamilies(
     const std::shared_ptr<rocksdb::Cache>& cache);
 
-// One line with the path; OK stays OK.
+// One line with the path; OK stays OK. Only RocksDB's NotFound, a key that is absent, becomes
+// NotFound: a file that is absent is DataLoss.
 absl::Status Translate(const rocksdb::Status& status, const std::string& where);
+// The same for opening a database, where nothing is a matter of keys.
+absl::Status TranslateOpen(const rocksdb::Status& status, const std::string& where);
+// RocksDB's own words, without line ends.
+std::string OneLine(const rocksdb::Status& status);
 
 inline rocksdb::Slice ToSlice(std::string_view view) { return {view.data(), view.size()}; }
 inline std::string_view ToView(const rocksdb::Slice& slice) { return {slice.data(), slice.size()}; }

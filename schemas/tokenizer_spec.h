@@ -12,12 +12,12 @@
 namespace lutdb {
 
 enum class TokenizerKind : uint8_t {
-  kNone = 0,
+  kAbsent = 0,
   kScoreBpe = 1,  // llama2.c and SentencePiece BPE: merge the adjacent pair of highest score
 };
 
 struct TokenizerSpec {
-  TokenizerKind kind = TokenizerKind::kNone;
+  TokenizerKind kind = TokenizerKind::kAbsent;
   std::vector<std::string> tokens;  // bytes of each id; byte tokens are written "<0x41>"
   std::vector<float> scores;        // one per token
   uint32_t bos = kNone;
