@@ -1,0 +1,154 @@
+#include "lutdb/eval.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/file.h"
+#include "base/status.h"
+#include "engine/idx_file.h"
+#include "engine/sample.h"
+
+namespace lutdb {
+namespace {
+
+// Reports a few times a second and looks whether to stop.
+class Ticker {
+ public:
+  Ticker(const EvalOptions& options, uint64_t total) : options_(options), total_(total) {}
+
+  absl::Status Tick(uint64_t done) {
+    if (options_.cancel != nullptr && options_.cancel->load(std::memory_order_relaxed)) {
+      return absl::CancelledError("evaluation was interrupted");
+    }
+    if (!options_.progress) return absl::OkStatus();
+    const auto now = std::chrono::steady_clock::now();
+    if (done < total_ && now - reported_ < std::chrono::milliseconds(200)) return absl::OkStatus();
+    reported_ = now;
+    Progress progress;
+    progress.stage = "eval";
+    progress.done = done;
+    progress.total = total_;
+    options_.progress(progress);
+    return absl::OkStatus();
+  }
+  double seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  }
+
+ private:
+  const EvalOptions& options_;
+  uint64_t total_;
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  std::chrono::steady_clock::time_point reported_{};
+};
+
+// -log of the share that softmax gives to `target`, in double and in ascending order.
+double NegativeLogShare(const std::vector<float>& logits, size_t target) {
+  const double largest = *std::max_element(logits.begin(), logits.end());
+  double sum = 0;
+  for (const float logit : logits) sum += std::exp(double{logit} - largest);
+  return largest + std::log(sum) - double{logits[target]};
+}
+
+}  // namespace
+
+absl::StatusOr<EvalReport> EvalTokens(Model& model, absl::Span<const int32_t> ids,
+                                      const EvalOptions& options) {
+  if (!model.is_language_model()) {
+    return InvalidArgument("this is not a language model: it cannot be evaluated on tokens");
+  }
+  if (ids.size() < 2) return InvalidArgument("at least two tokens are needed, to predict one");
+  if (options.window > model.context()) {
+    return InvalidArgument("a window of {} tokens is beyond the context of {}", options.window,
+                           model.context());
+  }
+  const uint32_t window = options.window == 0 ? model.context() : options.window;
+  for (size_t i = 0; i < ids.size(); ++i) {
+    if (ids[i] < 0 || static_cast<uint32_t>(ids[i]) >= model.output_width()) {
+      return OutOfRange("token {} (number {}) is not in the vocabulary of {}", ids[i], i,
+                        model.output_width());
+    }
+  }
+  EvalReport report;
+  report.count = ids.size() - 1;
+  Ticker ticker(options, report.count);
+  std::vector<float> logits(model.output_width());
+  double nll = 0;
+  for (size_t i = 0; i < report.count; ++i) {
+    if (i % window == 0) model.Reset();
+    LUTDB_RETURN_IF_ERROR(model.Feed(ids[i], absl::MakeSpan(logits)));
+    nll += NegativeLogShare(logits, static_cast<size_t>(ids[i + 1]));
+    LUTDB_RETURN_IF_ERROR(ticker.Tick(i + 1));
+  }
+  model.Reset();
+  report.has_nll = true;
+  report.nll = nll / static_cast<double>(report.count);
+  report.perplexity = std::exp(report.nll);
+  report.seconds = ticker.seconds();
+  return report;
+}
+
+absl::StatusOr<EvalReport> EvalImages(Model& model, const std::string& images_path,
+                                      const std::string& labels_path, const EvalOptions& options) {
+  if (model.is_language_model()) {
+    return InvalidArgument("this is a language model: it cannot be evaluated on images");
+  }
+  LUTDB_ASSIGN_OR_RETURN(const std::unique_ptr<IdxFile> images, IdxFile::Open(images_path));
+  LUTDB_ASSIGN_OR_RETURN(const std::unique_ptr<IdxFile> labels, IdxFile::Open(labels_path));
+  if (labels->sizes().size() != 1)
+    return DataLoss("{} holds no labels: it has {} dimensions", labels_path,
+                    labels->sizes().size());
+  if (images->count() != labels->count()) {
+    return DataLoss("{} has {} images but {} has {} labels", images_path, images->count(),
+                    labels_path, labels->count());
+  }
+  if (images->count() == 0) return DataLoss("{} holds no images", images_path);
+  if (images->item_bytes() != model.input_width()) {
+    return InvalidArgument("the images of {} have {} pixels, but the network takes {} inputs",
+                           images_path, images->item_bytes(), model.input_width());
+  }
+  EvalReport report;
+  report.count = images->count();
+  Ticker ticker(options, report.count);
+  const bool answers = model.is_integer_only() && model.output_width() == 1;
+  std::vector<uint8_t> pixels(model.input_width());
+  std::vector<float> output(model.output_width());
+  uint64_t right = 0;
+  for (uint64_t i = 0; i < report.count; ++i) {
+    uint8_t label = 0;
+    LUTDB_RETURN_IF_ERROR(images->Read(absl::MakeSpan(pixels)));
+    LUTDB_RETURN_IF_ERROR(labels->Read(absl::MakeSpan(&label, 1)));
+    if (!answers && label >= output.size()) {
+      return DataLoss("{} has the label {}, but the network tells {} classes apart", labels_path,
+                      label, output.size());
+    }
+    LUTDB_RETURN_IF_ERROR(model.RunPixels(pixels, 1, absl::MakeSpan(output)));
+    const uint32_t answer = answers ? static_cast<uint32_t>(output[0]) : ArgMax(output);
+    right += answer == label ? 1 : 0;
+    LUTDB_RETURN_IF_ERROR(ticker.Tick(i + 1));
+  }
+  LUTDB_RETURN_IF_ERROR(images->ExpectEnd());
+  LUTDB_RETURN_IF_ERROR(labels->ExpectEnd());
+  report.has_accuracy = true;
+  report.accuracy = static_cast<double>(right) / static_cast<double>(report.count);
+  report.seconds = ticker.seconds();
+  return report;
+}
+
+absl::StatusOr<std::vector<int32_t>> ReadTokenFile(const std::string& path) {
+  constexpr uint64_t kBytesMax = uint64_t{4} << 30;
+  LUTDB_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path, kBytesMax));
+  if (bytes.size() % sizeof(int32_t) != 0) {
+    return DataLoss("{} has {} bytes, not a whole number of 32-bit tokens", path, bytes.size());
+  }
+  std::vector<int32_t> ids(bytes.size() / sizeof(int32_t));
+  for (size_t i = 0; i < ids.size(); ++i) {
+    ids[i] = LoadLittle<int32_t>(bytes.data() + i * sizeof(int32_t));
+  }
+  return ids;
+}
+
+}  // namespace lutdb

@@ -1,0 +1,190 @@
+#include "engine/forward.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/check.h"
+#include "engine/kernels/kernels.h"
+
+namespace lutdb {
+namespace {
+
+// A NaN or infinity would have no level; found by its exponent bits, without a branch per element.
+bool AllFinite(const float* x, size_t count) {
+  constexpr uint32_t kExponent = 0x7f800000;
+  uint32_t bad = 0;
+  for (size_t i = 0; i < count; ++i) {
+    uint32_t bits;
+    std::memcpy(&bits, x + i, sizeof(bits));
+    bad |= (bits & kExponent) == kExponent ? 1u : 0u;
+  }
+  return bad == 0;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Forward>> Forward::Create(const StoreReader& store, RowSource* rows,
+                                                         const ForwardOptions& options) {
+  auto forward = std::unique_ptr<Forward>(new Forward());
+  forward->team_ = std::make_unique<ThreadTeam>(options.threads);
+  if (!options.reference) {
+    forward->look_up_add_ = std::make_unique<LookUpAdd>(store, *rows, *forward->team_);
+  }
+  LUTDB_ASSIGN_OR_RETURN(forward->plan_,
+                         Plan::Create(store, options.reference, forward->team_.get()));
+  return forward;
+}
+
+absl::Status Forward::RunToken(uint32_t token, bool want_output) {
+  const Graph& graph = plan_->graph;
+  if (position_ >= graph.context) {
+    return OutOfRange("the context of {} tokens is full", graph.context);
+  }
+  if (token >= graph.vocabulary) {
+    return OutOfRange("token {} is not below the vocabulary size {}", token, graph.vocabulary);
+  }
+  plan_->values[graph.input].index = token;
+  for (RopeAngles& angles : plan_->rope) {
+    kernels::RopeAngles(position_, angles.theta, angles.head_dim, angles.cosine.data(),
+                        angles.sine.data());
+  }
+  LUTDB_RETURN_IF_ERROR(RunSteps(0, want_output ? plan_->steps.size() : plan_->context_steps));
+  ++position_;
+  return absl::OkStatus();
+}
+
+absl::Status Forward::RunRow(const float* row) {
+  ValueBuffer& input = plan_->values[plan_->graph.input];
+  std::memcpy(input.numbers.get(), row, sizeof(float) * input.width);
+  return RunSteps(0, plan_->steps.size());
+}
+
+absl::Status Forward::RunPixels(const uint8_t* pixels) {
+  ValueBuffer& input = plan_->values[plan_->graph.input];
+  const auto reads_input = [&](const Step& step) { return step.inputs[0] == &input; };
+  // Codes can be looked up when they are all that is made of the input.
+  if (plan_->steps.front().op->kind != OpKind::kInputCodes ||
+      std::count_if(plan_->steps.begin(), plan_->steps.end(), reads_input) != 1) {
+    for (uint32_t i = 0; i < input.width; ++i) {
+      input.numbers[i] = static_cast<float>(pixels[i]) / 255.0f;
+    }
+    return RunSteps(0, plan_->steps.size());
+  }
+  const Step& first = plan_->steps.front();
+  if (pixel_codes_ == nullptr) {
+    pixel_codes_ = std::make_unique<PixelCodes>(*plan_->tables[first.op->table]->geometry,
+                                                *first.codes->coder);
+  }
+  pixel_codes_->Encode(pixels, first.output->codes.get());
+  return RunSteps(1, plan_->steps.size());
+}
+
+absl::Status Forward::RunSteps(size_t begin, size_t end) {
+  for (size_t i = begin; i < end; ++i) LUTDB_RETURN_IF_ERROR(RunStep(plan_->steps[i]));
+  return absl::OkStatus();
+}
+
+absl::Status Forward::RunStep(const Step& step) {
+  const Op& op = *step.op;
+  const size_t width = step.output->width;
+  const float* x = step.inputs[0]->numbers.get();
+  float* y = step.output->numbers.get();
+  switch (op.kind) {
+    case OpKind::kEmbedding:
+      return step.embedding->Read(step.inputs[0]->index, y);
+    case OpKind::kTable:
+      return RunTable(step);
+    case OpKind::kRmsNorm:
+      kernels::RmsNorm(x, step.weight.data(), op.epsilon, width, y);
+      break;
+    case OpKind::kLayerNorm:
+      kernels::LayerNorm(x, step.weight.data(), step.shift.empty() ? nullptr : step.shift.data(),
+                         op.epsilon, width, y);
+      break;
+    case OpKind::kScaleShift:
+      kernels::ScaleShift(x, step.weight.data(), step.shift.data(), width, y);
+      break;
+    case OpKind::kRope:
+      RunRope(step);
+      break;
+    case OpKind::kAttention:
+      return step.attention->Step(position_, x, step.inputs[1]->numbers.get(),
+                                  step.inputs[2]->numbers.get(), y);
+    case OpKind::kAdd:
+      kernels::Add(x, step.inputs[1]->numbers.get(), width, y);
+      break;
+    case OpKind::kMultiply:
+      kernels::Multiply(x, step.inputs[1]->numbers.get(), width, y);
+      break;
+    case OpKind::kActivation:
+      kernels::Activate(op.activation, op.alpha, x, width, y);
+      break;
+    case OpKind::kSoftmax:
+      kernels::Softmax(x, width, y);
+      break;
+    case OpKind::kInputCodes:
+    case OpKind::kTableSums:
+    case OpKind::kThresholds:
+    case OpKind::kArgmax:
+      return RunIntegerStep(step);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Forward::RunTable(const Step& step) {
+  const TableState& table = *step.table;
+  const ValueBuffer& input = *step.inputs[0];
+  float* y = step.output->numbers.get();
+  const float* bias = table.bias.empty() ? nullptr : table.bias.data();
+  if (plan_->reference) return table.weights->Multiply(input.numbers.get(), bias, y);
+  CodeSet& set = *step.codes;
+  if (step.makes_codes) {
+    if (!AllFinite(input.numbers.get(), input.width)) {
+      return FailedPrecondition(
+          "the input of '{}' is not finite at position {}: the model overflows f32", step.op->name,
+          position_);
+    }
+    set.scale = set.coder->Encode(input.numbers.get(), set.codes.get());
+  }
+  LUTDB_RETURN_IF_ERROR(look_up_add_->Sums(
+      table.spec->id, absl::MakeConstSpan(set.codes.get(), set.coder->chunks()), plan_->acc.get()));
+  kernels::ScaleSums(plan_->acc.get(), table.step.data(), bias, set.scale, table.spec->neurons, y);
+  return absl::OkStatus();
+}
+
+void Forward::RunRope(const Step& step) {
+  const Op& op = *step.op;
+  const size_t width = step.output->width;
+  float* y = step.output->numbers.get();
+  std::memcpy(y, step.inputs[0]->numbers.get(), sizeof(float) * width);
+  for (const RopeAngles& angles : plan_->rope) {
+    if (angles.theta == op.theta && angles.head_dim == op.head_dim) {
+      kernels::Rope(angles.cosine.data(), angles.sine.data(), width / op.head_dim, op.head_dim, y);
+      return;
+    }
+  }
+  LUTDB_CHECK(false);  // the planner made angles for every rope step
+}
+
+absl::Status Forward::RunIntegerStep(const Step& step) {
+  const ValueBuffer& input = *step.inputs[0];
+  switch (step.op->kind) {
+    case OpKind::kInputCodes:
+      step.codes->coder->Encode(input.numbers.get(), step.output->codes.get());
+      return absl::OkStatus();
+    case OpKind::kTableSums:
+      LUTDB_RETURN_IF_ERROR(look_up_add_->Sums(step.table->spec->id,
+                                               absl::MakeConstSpan(input.codes.get(), input.width),
+                                               step.output->sums.get()));
+      AddIntegerBias(step.thresholds.bias, step.output->sums.get());
+      return absl::OkStatus();
+    case OpKind::kThresholds:
+      ThresholdCodes(step.thresholds, input.sums.get(), step.output->codes.get());
+      return absl::OkStatus();
+    default:
+      step.output->index = IndexOfLargest(input.sums.get(), input.width);
+      return absl::OkStatus();
+  }
+}
+
+}  // namespace lutdb

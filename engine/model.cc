@@ -1,0 +1,170 @@
+#include "lutdb/model.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+#include "base/file.h"
+#include "engine/kernels/kernels.h"
+#include "engine/model_state.h"
+
+namespace lutdb {
+namespace {
+
+// LUTDB_FORCE_ISA, applied once per process before any kernel runs.
+absl::Status ApplyForcedIsa() {
+  static const absl::Status status = [] {
+    const char* forced = std::getenv("LUTDB_FORCE_ISA");
+    if (forced == nullptr || *forced == '\0' || kernels::ForceIsa(forced)) return absl::OkStatus();
+    return InvalidArgument("LUTDB_FORCE_ISA={} cannot be used here: choose one of {}", forced,
+                           kernels::IsaList());
+  }();
+  return status;
+}
+
+}  // namespace
+
+Model::Model(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Model::~Model() = default;
+
+absl::StatusOr<std::unique_ptr<Model>> Model::Open(const std::string& path,
+                                                   const ModelOptions& options) {
+  LUTDB_RETURN_IF_ERROR(ApplyForcedIsa());
+  if (options.store.at != "main") {
+    return NotFound("no branch, tag or commit '{}' in {}: only 'main' exists", options.store.at,
+                    path);
+  }
+  auto state = std::make_unique<State>();
+  LUTDB_ASSIGN_OR_RETURN(state->store, StoreReader::Open(path, options.store.cache_bytes));
+  const unsigned threads = ThreadTeam(options.store.threads).count();
+  if (!options.reference) {
+    const uint64_t arena_bytes = options.store.arena_bytes == OpenStoreOptions::kArenaDefault
+                                     ? UsableMemoryBytes() / 4
+                                     : options.store.arena_bytes;
+    LUTDB_ASSIGN_OR_RETURN(
+        state->rows,
+        RowSource::Create(*state->store, {.arena_bytes = arena_bytes, .threads = threads}));
+  }
+  LUTDB_ASSIGN_OR_RETURN(state->forward,
+                         Forward::Create(*state->store, state->rows.get(),
+                                         {.threads = threads, .reference = options.reference}));
+  LUTDB_ASSIGN_OR_RETURN(TokenizerSpec tokenizer, state->store->LoadTokenizer());
+  state->tokenizer = std::make_unique<Tokenizer>(std::move(tokenizer));
+  return std::unique_ptr<Model>(new Model(std::move(state)));
+}
+
+bool Model::is_language_model() const { return state_->graph().is_language_model(); }
+
+bool Model::is_integer_only() const { return state_->forward->output().type != ValueType::kF32; }
+
+uint32_t Model::input_width() const {
+  return is_language_model() ? 0 : state_->graph().values[state_->graph().input].width;
+}
+
+uint32_t Model::output_width() const {
+  const ValueBuffer& output = state_->forward->output();
+  return output.type == ValueType::kIndex ? 1 : output.width;
+}
+
+uint32_t Model::context() const { return state_->graph().context; }
+
+namespace {
+
+// One row of the answer, as floats, whatever type the network ends in.
+void CopyOutput(const ValueBuffer& output, float* to) {
+  switch (output.type) {
+    case ValueType::kIndex:
+      to[0] = static_cast<float>(output.index);
+      return;
+    case ValueType::kSums:
+      std::transform(output.sums.get(), output.sums.get() + output.width, to,
+                     [](int32_t sum) { return static_cast<float>(sum); });
+      return;
+    default:
+      std::memcpy(to, output.numbers.get(), sizeof(float) * output.width);
+  }
+}
+
+absl::Status CheckRows(const Model& model, size_t input_size, size_t count, size_t output_size) {
+  if (model.is_language_model()) {
+    return InvalidArgument("this is a language model: it takes tokens, not rows of numbers");
+  }
+  if (input_size / model.input_width() != count || input_size % model.input_width() != 0) {
+    return InvalidArgument("{} rows of {} numbers are needed, but {} numbers were given", count,
+                           model.input_width(), input_size);
+  }
+  if (output_size / model.output_width() != count || output_size % model.output_width() != 0) {
+    return InvalidArgument("the output of {} rows has {} numbers each, not {} in all", count,
+                           model.output_width(), output_size);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status Model::RunRows(absl::Span<const float> input, size_t count, absl::Span<float> output) {
+  LUTDB_RETURN_IF_ERROR(CheckRows(*this, input.size(), count, output.size()));
+  const auto bad =
+      std::find_if_not(input.begin(), input.end(), [](float x) { return std::isfinite(x); });
+  if (bad != input.end()) {
+    return InvalidArgument("input {} of row {} is not a finite number",
+                           (bad - input.begin()) % input_width(),
+                           (bad - input.begin()) / input_width());
+  }
+  for (size_t row = 0; row < count; ++row) {
+    LUTDB_RETURN_IF_ERROR(state_->forward->RunRow(input.data() + row * input_width()));
+    CopyOutput(state_->forward->output(), output.data() + row * output_width());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Model::RunPixels(absl::Span<const uint8_t> pixels, size_t count,
+                              absl::Span<float> output) {
+  LUTDB_RETURN_IF_ERROR(CheckRows(*this, pixels.size(), count, output.size()));
+  for (size_t row = 0; row < count; ++row) {
+    LUTDB_RETURN_IF_ERROR(state_->forward->RunPixels(pixels.data() + row * input_width()));
+    CopyOutput(state_->forward->output(), output.data() + row * output_width());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Model::Feed(int32_t token, absl::Span<float> logits) {
+  if (!is_language_model()) {
+    return InvalidArgument("this is not a language model: it takes rows of numbers, not tokens");
+  }
+  if (!logits.empty() && logits.size() != output_width()) {
+    return InvalidArgument("the logits are {} numbers, not {}", output_width(), logits.size());
+  }
+  if (token < 0) {
+    return OutOfRange("token {} is not below the vocabulary size {}", token, output_width());
+  }
+  LUTDB_RETURN_IF_ERROR(state_->forward->RunToken(static_cast<uint32_t>(token), !logits.empty()));
+  if (!logits.empty()) CopyOutput(state_->forward->output(), logits.data());
+  return absl::OkStatus();
+}
+
+void Model::Reset() { state_->forward->Reset(); }
+
+absl::StatusOr<std::vector<int32_t>> Model::Encode(std::string_view text) const {
+  return state_->tokenizer->Encode(text);
+}
+
+absl::StatusOr<std::string> Model::Decode(absl::Span<const int32_t> tokens) const {
+  return state_->tokenizer->Decode(tokens);
+}
+
+ArenaReport Model::arena() const {
+  if (state_->rows == nullptr) return {};
+  const ArenaStats stats = state_->rows->stats();
+  return {.owned = stats.owned,
+          .limit_bytes = stats.limit_bytes,
+          .used_bytes = stats.used_bytes,
+          .hits = stats.hits,
+          .misses = stats.misses,
+          .fills = stats.fills,
+          .evictions = stats.evictions};
+}
+
+}  // namespace lutdb

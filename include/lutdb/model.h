@@ -6,6 +6,7 @@
 // A Model is used by one thread at a time; it uses `threads` of its own inside.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -67,6 +68,9 @@ class Model {
   // network gives one number per row, the index of the largest sum. InvalidArgument on wrong sizes
   // or inputs that are not finite.
   absl::Status RunRows(absl::Span<const float> input, size_t count, absl::Span<float> output);
+  // The same for 8-bit pixels, each standing for pixel / 255. An integer-only network then computes
+  // no float at all before its answer.
+  absl::Status RunPixels(absl::Span<const uint8_t> pixels, size_t count, absl::Span<float> output);
 
   // Language models. Appends one token to the context and gives the logits (vocabulary size) that
   // follow it; empty logits: not wanted. OutOfRange when the context is full.

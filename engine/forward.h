@@ -1,0 +1,57 @@
+// Runs a plan: one position of a language model, or one row of a feed-forward network, at a time.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "engine/integer_steps.h"
+#include "engine/look_up_add.h"
+#include "engine/plan.h"
+#include "engine/thread_team.h"
+#include "query/row_source.h"
+
+namespace lutdb {
+
+struct ForwardOptions {
+  unsigned threads = 0;    // 0: all cores
+  bool reference = false;  // f32 source weights instead of tables
+};
+
+// Not thread-safe. After an error the context is that of before the call, its outputs undefined.
+class Forward {
+ public:
+  // store and rows outlive it; rows is not used (and may be null) in reference mode.
+  static absl::StatusOr<std::unique_ptr<Forward>> Create(const StoreReader& store, RowSource* rows,
+                                                         const ForwardOptions& options);
+
+  const Plan& plan() const { return *plan_; }
+  const ValueBuffer& output() const { return plan_->values[plan_->graph.output]; }
+  uint32_t position() const { return position_; }  // tokens fed so far
+  void Reset() { position_ = 0; }
+
+  // Feeds a token at position(). want_output false: the steps behind the last attention are left
+  // out and output() is not written. OutOfRange when the context is full or for an unknown token.
+  absl::Status RunToken(uint32_t token, bool want_output);
+
+  // One row of the input's width; finite.
+  absl::Status RunRow(const float* row);
+  // The same for pixels, fed as pixel / 255; without any float where the network is integer-only.
+  absl::Status RunPixels(const uint8_t* pixels);
+
+ private:
+  Forward() = default;
+  absl::Status RunSteps(size_t begin, size_t end);
+  absl::Status RunStep(const Step& step);
+  absl::Status RunTable(const Step& step);
+  absl::Status RunIntegerStep(const Step& step);
+  void RunRope(const Step& step);
+
+  std::unique_ptr<ThreadTeam> team_;
+  std::unique_ptr<LookUpAdd> look_up_add_;
+  std::unique_ptr<Plan> plan_;
+  std::unique_ptr<PixelCodes> pixel_codes_;  // made by the first RunPixels
+  uint32_t position_ = 0;
+};
+
+}  // namespace lutdb

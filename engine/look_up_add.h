@@ -1,0 +1,36 @@
+// acc[n] = sum over chunks of the entry that the chunk's code selects: the hot loop. Rows come from
+// query's row source, pinned block by block between calls of the kernel.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "engine/thread_team.h"
+#include "query/row_source.h"
+
+namespace lutdb {
+
+// Not thread-safe; uses the team inside. Allocates nothing once each table was summed once.
+class LookUpAdd {
+ public:
+  // All three outlive it.
+  LookUpAdd(const StoreReader& store, RowSource& rows, ThreadTeam& team);
+
+  // codes: one per chunk of the table, each below its chunk's number of codes. acc: one per neuron,
+  // overwritten.
+  absl::Status Sums(uint32_t table, absl::Span<const uint16_t> codes, int32_t* acc);
+
+ private:
+  template <typename Entry>
+  absl::Status AddPinned(uint32_t neurons, int32_t* acc);
+
+  const StoreReader& store_;
+  RowSource& rows_;
+  ThreadTeam& team_;
+  PinnedRows pinned_;
+  std::vector<std::vector<const void*>> shifted_;  // per slice: row pointers moved to its neurons
+};
+
+}  // namespace lutdb

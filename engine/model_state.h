@@ -1,0 +1,25 @@
+// What a Model holds; shared by model.cc (arrays) and generate.cc (text).
+#pragma once
+
+#include <memory>
+
+#include "engine/forward.h"
+#include "engine/tokenizer.h"
+#include "lutdb/model.h"
+#include "query/row_source.h"
+#include "query/store_reader.h"
+
+namespace lutdb {
+
+// Members are destroyed in reverse: what runs first, what it reads from last.
+struct Model::State {
+  std::unique_ptr<StoreReader> store;
+  std::unique_ptr<RowSource> rows;  // null in reference mode
+  std::unique_ptr<Forward> forward;
+  std::unique_ptr<Tokenizer> tokenizer;
+  std::vector<float> logits;  // of the last token fed by generation
+
+  const Graph& graph() const { return forward->plan().graph; }
+};
+
+}  // namespace lutdb
