@@ -1,0 +1,29 @@
+// Parses, runs, and maps the status of the command to the exit code.
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "cli/command.h"
+#include "cli/output.h"
+
+int main(int argc, char** argv) {
+  // A closed pipe is seen where it is written to, and is no reason to die.
+  std::signal(SIGPIPE, SIG_IGN);
+  lutdb::cli::Output output(STDOUT_FILENO);
+  absl::Status status =
+      lutdb::cli::RunCommand(std::vector<std::string>(argv + (argc > 0), argv + argc), output);
+  const absl::Status written = output.Flush();
+  // Whoever reads the results has seen enough of them.
+  if (output.reader_gone()) return 0;
+  if (status.ok()) status = written;
+  if (status.ok()) return 0;
+  std::fflush(stdout);
+  fmt::print(stderr, "lutdb: {}\n", lutdb::Message(status));
+  return absl::IsInvalidArgument(status) ? 2 : 1;
+}

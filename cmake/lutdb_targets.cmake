@@ -3,7 +3,7 @@
 include(GNUInstallDirs)
 
 add_library(lutdb_flags INTERFACE)
-target_compile_options(lutdb_flags INTERFACE -Wall -Wextra -Wshadow -Wno-unused-parameter
+target_compile_options(lutdb_flags INTERFACE -Wall -Wextra -Wshadow=local -Wno-unused-parameter
   -ffp-contract=off)  # f32 results must be the same bits on every machine: no fused multiply-add
 if(LUTDB_SANITIZE)
   target_compile_options(lutdb_flags INTERFACE -fsanitize=${LUTDB_SANITIZE}

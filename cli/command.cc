@@ -1,0 +1,175 @@
+#include "cli/command.h"
+
+#include <algorithm>
+#include <exception>
+#include <new>
+
+#include "base/file.h"
+#include "base/status.h"
+#include "cli/sizes.h"
+#include "db/store_files.h"
+
+namespace lutdb::cli {
+namespace {
+
+std::string Overview() {
+  std::string text =
+      "lutdb: a database of precomputed neural-network products, and the engine that runs on it\n\n"
+      "Usage: lutdb COMMAND [ARGUMENTS] [OPTIONS]\n\nCommands:\n";
+  for (const Command& command : Commands()) {
+    text += fmt::format("  {:<10} {}\n", command.name, command.summary);
+  }
+  return text +
+         "\n'lutdb COMMAND --help' has the options of a command.\n"
+         "Results go to standard output, progress and timings to standard error; --json makes the\n"
+         "result one JSON object. Exit status: 0 success, 1 a negative answer or a failed\n"
+         "operation, 2 wrong usage.\n";
+}
+
+// CLI11 explains some mistakes in several lines; ours is one.
+std::string OneLine(std::string text) {
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  return text;
+}
+
+// CLI11 2.1 takes the next word as the value of `--name=` when nothing follows the equals sign; as
+// two words an empty value is understood.
+std::vector<std::string> SplitEmptyValues(const std::vector<std::string>& words) {
+  std::vector<std::string> split;
+  for (const std::string& word : words) {
+    if (word.size() > 3 && word.rfind("--", 0) == 0 && word.find('=') == word.size() - 1) {
+      split.push_back(word.substr(0, word.size() - 1));
+      split.emplace_back();
+    } else {
+      split.push_back(word);
+    }
+  }
+  return split;
+}
+
+const Command* FindCommand(const std::string& name) {
+  for (const Command& command : Commands()) {
+    if (name == command.name) return &command;
+  }
+  return nullptr;
+}
+
+absl::Status ParseAndRun(const Command& command, const std::vector<std::string>& words,
+                         Output& output) {
+  CLI::App app(command.summary, std::string("lutdb ") + command.name);
+  app.get_formatter()->column_width(34);
+  const Action action = command.declare(app);
+  try {
+    std::vector<std::string> reversed = SplitEmptyValues(words);
+    std::reverse(reversed.begin(), reversed.end());
+    app.parse(reversed);
+  } catch (const CLI::CallForHelp&) {
+    output.Write(app.help());
+    return absl::OkStatus();
+  } catch (const CLI::Error& error) {
+    return InvalidArgument("{}; see 'lutdb {} --help'", OneLine(error.what()), command.name);
+  }
+  return action(output);
+}
+
+}  // namespace
+
+const std::vector<Command>& Commands() {
+  static const std::vector<Command> commands = {
+      {"plan", "What a build would cost and give; builds nothing", DeclarePlan},
+      {"build", "Build a store from a model, or resume an interrupted build", DeclareBuild},
+      {"info", "Model, tables, sizes and hashes of a store", DeclareInfo},
+      {"get", "Entries by address: table[neurons, chunks, codes]", DeclareGet},
+      {"run", "Inference: continue a prompt, or turn an array into another", DeclareRun},
+      {"eval", "Perplexity over text or tokens, accuracy over labelled images", DeclareEval},
+      {"verify", "Check a store, up to every byte and every product", DeclareVerify},
+      {"repair", "Rebuild what is damaged from the kept weights", DeclareRepair},
+      {"version", "Version, format version and instruction set in use", DeclareVersion},
+  };
+  return commands;
+}
+
+absl::Status RunCommand(const std::vector<std::string>& words, Output& output) {
+  if (words.empty()) return InvalidArgument("no command given; see 'lutdb --help'");
+  std::string name = words[0];
+  if (name == "--help" || name == "-h" || name == "help") {
+    output.Write(Overview());
+    return absl::OkStatus();
+  }
+  if (name == "--version") name = "version";
+  const Command* command = FindCommand(name);
+  if (command == nullptr) {
+    return InvalidArgument("'{}' is not a command; see 'lutdb --help'", name);
+  }
+  try {
+    return ParseAndRun(*command, {words.begin() + 1, words.end()}, output);
+  } catch (const std::bad_alloc&) {
+    return ResourceExhausted("out of memory; select less, or set smaller --arena or --memory");
+  } catch (const std::exception& error) {
+    return Error(absl::StatusCode::kInternal, "internal error: {}; please report this",
+                 OneLine(error.what()));
+  }
+}
+
+void AddJson(CLI::App& app, bool* json) {
+  app.add_flag("--json", *json, "Print one JSON object")
+      ->multi_option_policy(CLI::MultiOptionPolicy::Throw);
+}
+
+void AddThreads(CLI::App& app, unsigned* threads) {
+  app.add_option("--threads", *threads, "Threads to use (default: all cores)")
+      ->check(CLI::Range(1, 1024))
+      ->type_name("N");
+}
+
+void AddStore(CLI::App& app, std::string* store) {
+  app.add_option("STORE", *store, "Directory of the store")->required()->type_name("");
+}
+
+void AddSize(CLI::App& app, const std::string& name, uint64_t* bytes, const std::string& help,
+             bool off) {
+  app.add_option_function<std::string>(
+         name,
+         [name, bytes, off](const std::string& text) {
+           if (off && text == "off") {
+             *bytes = 0;
+             return;
+           }
+           const absl::StatusOr<uint64_t> size = ParseSize(text);
+           if (!size.ok()) throw CLI::ValidationError(name, Message(size.status()));
+           *bytes = *size;
+         },
+         help)
+      ->type_name(off ? "BYTES|off" : "BYTES");
+}
+
+void AddOpenOptions(CLI::App& app, OpenStoreOptions* options) {
+  AddAt(app, &options->at);
+  AddSize(app, "--arena", &options->arena_bytes,
+          "Memory for decoded entries, or off (default: a quarter of memory)", true);
+  AddThreads(app, &options->threads);
+}
+
+void AddAt(CLI::App& app, std::string* at) {
+  app.add_option("--at", *at, "Branch, tag or commit to look at (default: main)")->type_name("REF");
+}
+
+absl::Status CheckAt(const std::string& at) {
+  if (at == "main") return absl::OkStatus();
+  return NotFound("there is no branch, tag or commit '{}'; this store has the branch main", at);
+}
+
+void AddWait(CLI::App& app, double* wait_seconds) {
+  app.add_option("--wait", *wait_seconds, "Seconds to wait for another writer (default: 30)")
+      ->check(CLI::Range(0.0, 1e6))
+      ->type_name("SECONDS");
+}
+
+absl::Status WaitForWriter(const std::string& store, double wait_seconds) {
+  const std::string lock_path = db::LockPath(store);
+  if (!PathExists(lock_path)) return absl::OkStatus();
+  return FileLock::Acquire(lock_path, wait_seconds).status();
+}
+
+}  // namespace lutdb::cli

@@ -1,0 +1,142 @@
+// lutdb info STORE: model, tables, sizes, codings, branches, hashes, arena.
+
+#include <memory>
+
+#include "base/status.h"
+#include "cli/command.h"
+#include "cli/sizes.h"
+#include "cli/text_table.h"
+#include "lutdb/store.h"
+
+namespace lutdb::cli {
+namespace {
+
+struct Flags {
+  std::string store;
+  OpenStoreOptions open;
+  double wait_seconds = 30;  // accepted everywhere; reading never waits
+  bool json = false;
+};
+
+Json TableJson(const TableInfo& table) {
+  return {{"name", table.name},
+          {"inputs", table.inputs},
+          {"neurons", table.neurons},
+          {"chunk", table.chunk},
+          {"chunks", table.chunks},
+          {"codes", table.codes},
+          {"coding", table.coding},
+          {"input_bits", table.input_bits},
+          {"entry", Name(table.entry)},
+          {"layout", Name(table.layout)},
+          {"codec", Name(table.codec)},
+          {"mirror", table.mirror},
+          {"records", table.records},
+          {"raw_bytes", table.raw_bytes},
+          {"stored_bytes", table.stored_bytes}};
+}
+
+Json ToJson(const StoreInfo& info) {
+  Json tables = Json::array();
+  for (const TableInfo& table : info.tables) tables.push_back(TableJson(table));
+  return {{"format_version", info.format_version},
+          {"architecture", info.architecture},
+          {"source_format", info.source_format},
+          {"source_name", info.source_name},
+          {"integer_only", info.integer_only},
+          {"has_tokenizer", info.has_tokenizer},
+          {"content_hash", info.content_hash.Hex()},
+          {"graph_hash", info.graph_hash.Hex()},
+          {"tables", std::move(tables)},
+          {"raw_bytes", info.raw_bytes},
+          {"stored_bytes", info.stored_bytes},
+          {"weights_stored_bytes", info.weights_stored_bytes},
+          {"derived_fraction", info.derived_fraction},
+          {"branches", info.branches},
+          {"ranges", info.ranges},
+          {"ranges_resumed", info.ranges_resumed},
+          {"arena_file_bytes", info.arena_file_bytes}};
+}
+
+std::string Bytes(uint64_t bytes) { return HumanBytes(static_cast<double>(bytes)); }
+
+std::string Join(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
+  return text;
+}
+
+void PrintTables(const StoreInfo& info, Output& output) {
+  using Align = TextTable::Align;
+  TextTable table({{"table", Align::kLeft},
+                   {"inputs"},
+                   {"neurons"},
+                   {"chunk"},
+                   {"codes"},
+                   {"coding", Align::kLeft},
+                   {"bits"},
+                   {"entry", Align::kLeft},
+                   {"layout", Align::kLeft},
+                   {"codec", Align::kLeft},
+                   {"records"},
+                   {"raw"},
+                   {"stored"}});
+  for (const TableInfo& row : info.tables) {
+    table.Add({row.name, HumanCount(row.inputs), HumanCount(row.neurons),
+               row.chunk == 0 ? "lists" : HumanCount(row.chunk), HumanCount(row.codes),
+               row.coding + (row.mirror ? ", mirrored" : ""), std::to_string(row.input_bits),
+               Name(row.entry), Name(row.layout), Name(row.codec), HumanCount(row.records),
+               Bytes(row.raw_bytes), Bytes(row.stored_bytes)});
+  }
+  output.Write(table.Format());
+  output.Write("\n");
+}
+
+void PrintInfo(const StoreInfo& info, Output& output) {
+  PrintTables(info, output);
+  std::string ranges = HumanCount(info.ranges);
+  if (info.ranges_resumed > 0) {
+    ranges +=
+        fmt::format(" ({} found finished by a resumed build)", HumanCount(info.ranges_resumed));
+  }
+  const std::string derived = fmt::format(
+      "{:.4g} % of the entries follow from the weights' slopes{}", info.derived_fraction * 100,
+      info.derived_fraction >= 1 ? ": this store says what its weights say" : "");
+  output.Write(FormatFacts({
+      {"model",
+       fmt::format("{}, from {} ({})", info.architecture, info.source_name, info.source_format)},
+      {"tokenizer", info.has_tokenizer ? "yes" : "none"},
+      {"integer only", info.integer_only ? "yes" : "no"},
+      {"addressable", Bytes(info.raw_bytes) + " of entries, decoded (raw)"},
+      {"on disk", fmt::format("{} (stored), of which {} are the source weights",
+                              Bytes(info.stored_bytes), Bytes(info.weights_stored_bytes))},
+      {"derived", derived},
+      {"arena files", Bytes(info.arena_file_bytes)},
+      {"branches", Join(info.branches)},
+      {"build ranges", ranges},
+      {"content hash", info.content_hash.Hex()},
+      {"graph hash", info.graph_hash.Hex()},
+      {"format", std::to_string(info.format_version)},
+  }));
+}
+
+}  // namespace
+
+Action DeclareInfo(CLI::App& app) {
+  const auto flags = std::make_shared<Flags>();
+  AddStore(app, &flags->store);
+  AddOpenOptions(app, &flags->open);
+  AddWait(app, &flags->wait_seconds);
+  AddJson(app, &flags->json);
+  return [flags](Output& output) -> absl::Status {
+    LUTDB_ASSIGN_OR_RETURN(const auto store, Store::Open(flags->store, flags->open));
+    if (flags->json) {
+      output.WriteJson(ToJson(store->info()));
+    } else {
+      PrintInfo(store->info(), output);
+    }
+    return absl::OkStatus();
+  };
+}
+
+}  // namespace lutdb::cli
