@@ -14,6 +14,8 @@ uint64_t CodeBytes(const TableGeometry& geometry) {
 
 }  // namespace
 
+bool IsProduct(Codec codec) { return codec == Codec::kSmallest || codec == Codec::kProduct; }
+
 ProductDecoder::ProductDecoder(const TableGeometry& geometry) : geometry_(geometry) {}
 
 void ProductDecoder::Decode(uint32_t chunk, Slopes slopes, uint32_t begin, uint32_t end,
@@ -73,6 +75,35 @@ TileSums TileSummer::Sum(const TileId& tile, absl::Span<const float> steps, cons
     sums.cells += hasher_.Finish();
   }
   sums.checksum = payload.Finish();
+  return sums;
+}
+
+TileSums MakeTileRecord(const PlannedTable& table, const TileId& tile, Slopes slopes,
+                        absl::Span<const float> steps, TileSummer* summer, ProductDecoder* decoder,
+                        std::vector<uint8_t>* scratch, std::string* record) {
+  const TableGeometry& geometry = table.geometry;
+  const bool product = IsProduct(table.spec.codec);
+  // Slopes of the chunk being decoded: chunks come in order.
+  Slopes at = slopes;
+  uint32_t at_chunk = tile.group * geometry.tile_chunks();
+  const auto codes = [&](uint32_t chunk, uint32_t begin, uint32_t end, void* out) {
+    while (at_chunk < chunk) {
+      const size_t passed = geometry.positions(at_chunk++).size() * kBlockNeurons;
+      if (at.narrow != nullptr) at.narrow += passed;
+      if (at.wide != nullptr) at.wide += passed;
+    }
+    decoder->Decode(chunk, at, begin, end, out);
+  };
+  if (!product) {
+    scratch->resize(ShapeOf(geometry, tile).stored_codes * kBlockNeurons *
+                    static_cast<uint64_t>(EntryBytes(geometry.entry())));
+  }
+  const TileSums sums = summer->Sum(tile, steps, codes, product ? nullptr : scratch->data());
+  if (product) {
+    EncodeProductTile(geometry, tile, slopes, sums.checksum, record);
+  } else {
+    EncodeEntryTile(geometry, tile, scratch->data(), table.spec.codec, record);
+  }
   return sums;
 }
 

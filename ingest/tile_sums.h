@@ -4,6 +4,8 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
+#include <vector>
 
 #include "absl/types/span.h"
 #include "base/aligned_buffer.h"
@@ -52,5 +54,15 @@ class TileSummer {
   CellHasher hasher_;
   AlignedArray<uint8_t> window_;
 };
+
+// What kSmallest means while building: the smallest record of entries that nobody tuned is always
+// that of their slopes.
+bool IsProduct(Codec codec);
+
+// The record of one tile, made from the slopes of its first chunk on; the table's codec decides
+// which. scratch is for the entries of codecs other than product.
+TileSums MakeTileRecord(const PlannedTable& table, const TileId& tile, Slopes slopes,
+                        absl::Span<const float> steps, TileSummer* summer, ProductDecoder* decoder,
+                        std::vector<uint8_t>* scratch, std::string* record);
 
 }  // namespace lutdb
