@@ -19,6 +19,18 @@ absl::Status CheckPresent(const std::string& path) {
   return NotFound("no store at {}: build one with `lutdb build MODEL {}`", path, path);
 }
 
+// Damage to one SST file concerns the records in it: when it keeps the database from opening, it is
+// opened all the same, and reading what is damaged says so.
+absl::StatusOr<std::unique_ptr<Rocks>> OpenRocks(const std::string& path, Access access,
+                                                 OpenOptions options) {
+  const auto open = access == Access::kWrite ? Rocks::OpenForWriting : Rocks::OpenForReading;
+  auto rocks = open(path, options);
+  if (rocks.status().code() != absl::StatusCode::kDataLoss || options.tolerate_damage) return rocks;
+  options.tolerate_damage = true;
+  auto tolerant = open(path, options);
+  return tolerant.ok() ? std::move(tolerant) : std::move(rocks);
+}
+
 }  // namespace
 
 absl::StatusOr<OpenedStore> OpenStore(const std::string& path, Access access,
@@ -28,10 +40,8 @@ absl::StatusOr<OpenedStore> OpenStore(const std::string& path, Access access,
   store.path = path;
   if (access == Access::kWrite) {
     LUTDB_ASSIGN_OR_RETURN(store.lock, FileLock::Acquire(LockPath(path), options.wait_seconds));
-    LUTDB_ASSIGN_OR_RETURN(store.rocks, Rocks::OpenForWriting(RocksPath(path), options));
-  } else {
-    LUTDB_ASSIGN_OR_RETURN(store.rocks, Rocks::OpenForReading(RocksPath(path), options));
   }
+  LUTDB_ASSIGN_OR_RETURN(store.rocks, OpenRocks(RocksPath(path), access, options));
   auto bytes = store.rocks->Get(Family::kDefault, kManifestKey);
   if (bytes.status().code() == absl::StatusCode::kNotFound) {
     return DataLoss("{} holds no manifest: it is not a finished lutdb store", path);

@@ -23,7 +23,9 @@ enum class Access { kRead, kWrite };
 
 // NotFound when there is no store; when STORE.partial lies there the message says the build was
 // interrupted and how to resume it. DataLoss when the manifest is damaged, Unimplemented when it is
-// of a newer format version, FailedPrecondition when a writer holds the lock beyond the wait.
+// of a newer format version, FailedPrecondition when a writer holds the lock beyond the wait. A
+// store whose manifest can be read opens although SST files are damaged or missing: reading what is
+// in them is DataLoss.
 absl::StatusOr<OpenedStore> OpenStore(const std::string& path, Access access,
                                       const OpenOptions& options);
 

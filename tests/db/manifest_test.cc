@@ -9,6 +9,7 @@
 #include "base/status.h"
 #include "db/keys.h"
 #include "db/store_files.h"
+#include "tests/db/filled_database.h"
 #include "tests/scratch_directory.h"
 
 namespace lutdb::db {
@@ -101,6 +102,38 @@ TEST_F(OpenStoreTest, SaysThatTheManifestIsDamagedOrAbsent) {
   rocks->reset();
   EXPECT_EQ(Open().code(), absl::StatusCode::kDataLoss);
   EXPECT_THAT(Message(Open()), HasSubstr("no manifest"));
+}
+
+TEST_F(OpenStoreTest, OpensAlthoughATableFileIsDamagedOrMissing) {
+  MakeStore(SerializeManifest(SmallManifest()));
+  std::vector<std::string> files;
+  {
+    auto rocks = Rocks::OpenForWriting(RocksPath(store_), {});
+    ASSERT_TRUE(rocks.ok());
+    for (const uint32_t table : {1u, 2u}) {
+      const std::string file = scratch_ / std::to_string(table);
+      WriteSst(Family::kTile, file, MakeRecords(Family::kTile, table, 20, 100, table));
+      ASSERT_TRUE((*rocks)->Ingest(Family::kTile, {file}).ok());
+    }
+    for (const LiveFile& file : (*rocks)->LiveFiles()) {
+      if (file.family == Family::kTile) files.push_back(file.path);
+    }
+  }
+  ASSERT_EQ(files.size(), 2u);
+  std::filesystem::resize_file(files[0], 20);
+  for (int round = 0; round < 2; ++round) {
+    for (const Access access : {Access::kRead, Access::kWrite}) {
+      const auto opened = OpenStore(store_, access, {});
+      ASSERT_TRUE(opened.ok()) << opened.status();
+      for (const LiveFile& file : opened->rocks->LiveFiles()) {
+        const bool damaged = file.path == files[0] || (round == 1 && file.path == files[1]);
+        EXPECT_EQ(opened->rocks->VerifyFile(file).ok(), !damaged);
+        EXPECT_EQ(opened->rocks->Get(file.family, file.first_key).status().code(),
+                  damaged ? absl::StatusCode::kDataLoss : absl::StatusCode::kOk);
+      }
+    }
+    std::filesystem::remove(files[1]);
+  }
 }
 
 TEST_F(OpenStoreTest, WritersWaitForEachOtherAndReadersForNobody) {
