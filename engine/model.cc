@@ -2,36 +2,18 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
 #include <utility>
 
 #include "base/file.h"
-#include "engine/kernels/kernels.h"
 #include "engine/model_state.h"
 
 namespace lutdb {
-namespace {
-
-// LUTDB_FORCE_ISA, applied once per process before any kernel runs.
-absl::Status ApplyForcedIsa() {
-  static const absl::Status status = [] {
-    const char* forced = std::getenv("LUTDB_FORCE_ISA");
-    if (forced == nullptr || *forced == '\0' || kernels::ForceIsa(forced)) return absl::OkStatus();
-    return InvalidArgument("LUTDB_FORCE_ISA={} cannot be used here: choose one of {}", forced,
-                           kernels::IsaList());
-  }();
-  return status;
-}
-
-}  // namespace
-
 Model::Model(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Model::~Model() = default;
 
 absl::StatusOr<std::unique_ptr<Model>> Model::Open(const std::string& path,
                                                    const ModelOptions& options) {
-  LUTDB_RETURN_IF_ERROR(ApplyForcedIsa());
   if (options.store.at != "main") {
     return NotFound("no branch, tag or commit '{}' in {}: only 'main' exists", options.store.at,
                     path);
