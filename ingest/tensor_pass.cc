@@ -137,7 +137,7 @@ absl::StatusOr<TensorPass> PassOverTensors(const std::vector<SourceTensor>& tens
   }
   const std::vector<Piece> pieces = Cut(tensors);
   std::vector<PieceHashes> hashes(pieces.size());
-  LUTDB_RETURN_IF_ERROR(ParallelFor(pieces.size(), threads, cancel, [&](uint64_t index, unsigned) {
+  const auto pass_over = [&](uint64_t index, unsigned) {
     const Piece& piece = pieces[index];
     const SourceTensor& tensor = tensors[piece.tensor];
     LUTDB_RETURN_IF_ERROR(PassOverPiece(tensor, piece, users[piece.tensor], &pass, &hashes[index]));
@@ -145,7 +145,8 @@ absl::StatusOr<TensorPass> PassOverTensors(const std::vector<SourceTensor>& tens
                            static_cast<uint64_t>(DTypeBytes(tensor.dtype));
     if (progress != nullptr) progress->Add(bytes, bytes, 0);
     return absl::OkStatus();
-  }));
+  };
+  LUTDB_RETURN_IF_ERROR(ParallelFor(pieces.size(), threads, cancel, pass_over));
   for (uint32_t id = 0; id < tables.size(); ++id) ShareSteps(tables[id], &pass.steps[id]);
   size_t next = 0;
   for (uint32_t id = 0; id < tensors.size(); ++id) {
