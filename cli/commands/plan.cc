@@ -67,7 +67,7 @@ void PrintPlan(const PlanReport& plan, Output& output) {
   output.Write(FormatFacts({
       {"architecture", plan.architecture},
       {"weights in tables", HumanCount(plan.weights)},
-      {"model as it is", Bytes(plan.weights_bytes) + ", all of it read per token without lutdb"},
+      {"model as it is", Bytes(plan.weights_bytes) + " of tensors in the model file"},
       {"addressable", Bytes(plan.raw_bytes) + " of entries, decoded"},
       {"on disk", Bytes(plan.stored_bytes_estimate) + " estimated, the source weights included"},
       {"read per token", Bytes(plan.read_bytes_per_token) + " of entries"},
