@@ -36,8 +36,9 @@ class FlatBuffer {
     options.max_depth = 8;
     options.max_tables = 1 << 24;
     flatbuffers::Verifier verifier(buffer.memory_.get(), bytes.size(), options);
-    // The identifier is at byte 4, and is looked at before anything checked the length.
-    if (bytes.size() < 8 || !verifier.VerifyBuffer<Root>(identifier)) {
+    // The verifier reads the identifier at byte 4 before it checks the length. Buffers end where a
+    // 4-byte word does, so none that was cut passes for whole.
+    if (bytes.size() < 8 || bytes.size() % 4 != 0 || !verifier.VerifyBuffer<Root>(identifier)) {
       return DataLoss("the {} is damaged ({} bytes)", what, bytes.size());
     }
     return buffer;
