@@ -47,6 +47,8 @@ struct Rocks::State {
 };
 
 struct Values::State {
+  // Values are pinned in the block cache, which must not go before they do.
+  std::shared_ptr<rocksdb::Cache> cache;
   std::vector<rocksdb::PinnableSlice> values;  // of the distinct keys, sorted
   std::vector<rocksdb::Status> statuses;
   std::vector<rocksdb::Slice> keys;
@@ -145,6 +147,7 @@ absl::Status Rocks::MultiGet(Family family, absl::Span<const std::string> keys,
     out.statuses.resize(distinct);
   }
   for (rocksdb::PinnableSlice& value : out.values) value.Reset();
+  out.cache = state_->cache;
   state_->database->MultiGet({}, state_->family(family), distinct, out.keys.data(),
                              out.values.data(), out.statuses.data(), /*sorted_input=*/true);
   for (size_t i = 0; i < distinct; ++i) {

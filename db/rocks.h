@@ -29,7 +29,8 @@ struct OpenOptions {
   bool tolerate_damage = false;
 };
 
-// Values found by MultiGet; the memory belongs to the object and is reused by the next call.
+// Values found by MultiGet; the memory belongs to the object and is reused by the next call. They
+// stay valid when the Rocks is closed. Blocks they lie in cannot leave the block cache before them.
 class Values {
  public:
   Values();

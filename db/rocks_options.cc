@@ -86,7 +86,8 @@ rocksdb::DBOptions DatabaseOptions(const OpenOptions& options) {
   // Every file's whole checksum is recorded, so that verify covers every byte.
   database.file_checksum_gen_factory = FileChecksumFactory();
   database.max_open_files = std::max(16, options.open_files_max);  // opened when first read
-  database.skip_stats_update_on_db_open = true;                    // fast open with many files
+  database.max_file_opening_threads = 1;  // by default every open starts and stops 32 threads
+  database.skip_stats_update_on_db_open = true;  // fast open with many files
   database.skip_checking_sst_file_sizes_on_db_open = true;
   database.avoid_flush_during_recovery = true;  // a nearly full disk can still be opened
   database.max_total_wal_size = 256 << 20;
