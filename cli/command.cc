@@ -63,7 +63,12 @@ absl::Status ParseAndRun(const Command& command, const std::vector<std::string>&
   try {
     std::vector<std::string> reversed = SplitEmptyValues(words);
     std::reverse(reversed.begin(), reversed.end());
+    app.allow_extras();  // CLI11 would list them back to front
     app.parse(reversed);
+    if (const auto extras = app.remaining(); !extras.empty()) {
+      return InvalidArgument("'{}' is not an option or argument here; see 'lutdb {} --help'",
+                             extras.front(), command.name);
+    }
   } catch (const CLI::CallForHelp&) {
     output.Write(app.help());
     return absl::OkStatus();

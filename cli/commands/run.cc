@@ -38,6 +38,9 @@ Json ToJson(const ArenaReport& arena) {
           {"evictions", arena.evictions}};
 }
 
+// The number as it was typed: 0.95, not the digits of the nearest float.
+double Typed(float value) { return std::stod(fmt::format("{}", value)); }
+
 double Rate(size_t count, double seconds) {
   return seconds > 0 ? static_cast<double>(count) / seconds : 0;
 }
@@ -75,8 +78,8 @@ absl::Status Generate(Flags flags, Model& model, Output& output) {
                       {"tokens", result->tokens},
                       {"prompt_tokens", result->prompt_tokens},
                       {"ended", result->ended},
-                      {"temperature", flags.generate.temperature},
-                      {"top_p", flags.generate.top_p},
+                      {"temperature", Typed(flags.generate.temperature)},
+                      {"top_p", Typed(flags.generate.top_p)},
                       {"seed", flags.generate.seed},
                       {"prompt_seconds", result->prompt_seconds},
                       {"seconds", result->seconds},
