@@ -1,99 +1,92 @@
+// Which instruction set the kernels use. The "scalar" one is the oracle itself: Highway's scalar
+// target of every kernel calls it.
+#include <array>
+#include <cstddef>
+#include <string>
 #include <string_view>
 
-#include "engine/kernels/reference.h"
+#include "engine/kernels/kernels.h"
 
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "engine/kernels/dispatch.cc"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+HWY_BEFORE_NAMESPACE();
 namespace lutdb::kernels {
+namespace HWY_NAMESPACE {
 
-const char* IsaName() { return "scalar"; }
-const char* IsaList() { return "scalar"; }
-bool ForceIsa(const char* name) { return std::string_view(name) == "scalar"; }
+int64_t CompiledTarget() { return HWY_TARGET; }
 
-float ChooseScale(const float* x, size_t count, Levels levels) {
-  return reference::ChooseScale(x, count, levels);
+}  // namespace HWY_NAMESPACE
+}  // namespace lutdb::kernels
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace lutdb::kernels {
+HWY_EXPORT(CompiledTarget);
+
+namespace {
+
+// TargetName, but lower-case and with one name for both of Highway's portable targets.
+std::string IsaOf(int64_t target) {
+  if (target == HWY_SCALAR || target == HWY_EMU128) return "scalar";
+  std::string name = hwy::TargetName(target);
+  for (char& c : name) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return name;
 }
-void LevelIndices(const float* x, size_t count, float scale, Levels levels, uint16_t* index) {
-  return reference::LevelIndices(x, count, scale, levels, index);
+
+// What both this machine and this build can do, best first (Highway's lower bits are better). Asked
+// once, before any forcing, because forcing changes the answer.
+int64_t UsableTargets() {
+  static const int64_t targets = (hwy::SupportedTargets() & HWY_TARGETS) | HWY_STATIC_TARGET;
+  return targets;
 }
-void MixedLevelIndices(const float* x, size_t count, float scale, const Levels* levels,
-                       uint16_t* index) {
-  return reference::MixedLevelIndices(x, count, scale, levels, index);
+
+int64_t TargetNamed(std::string_view name) {
+  for (int64_t rest = UsableTargets(); rest != 0; rest &= rest - 1) {
+    const int64_t target = rest & -rest;
+    if (IsaOf(target) == name) return target;
+  }
+  return 0;
 }
-void CombineIndices(const uint16_t* index, size_t chunks, uint32_t g, uint32_t level_count,
-                    uint16_t* codes) {
-  return reference::CombineIndices(index, chunks, g, level_count, codes);
+
+}  // namespace
+
+const char* IsaName() {
+  static const auto* const names = [] {
+    auto* all = new std::array<std::string, 64>();
+    for (int64_t rest = UsableTargets(); rest != 0; rest &= rest - 1) {
+      const auto bit = static_cast<size_t>(__builtin_ctzll(static_cast<uint64_t>(rest)));
+      (*all)[bit] = IsaOf(rest & -rest);
+    }
+    return all;
+  }();
+  const auto target = static_cast<uint64_t>(HWY_DYNAMIC_DISPATCH(CompiledTarget)());
+  return (*names)[static_cast<size_t>(__builtin_ctzll(target))].c_str();
 }
-void AddRows(const int16_t* const* rows, const int8_t* signs, size_t row_count, size_t neurons,
-             int32_t* acc) {
-  return reference::AddRows(rows, signs, row_count, neurons, acc);
+
+const char* IsaList() {
+  static const auto* const list = [] {
+    auto* names = new std::string();
+    for (int64_t rest = UsableTargets(); rest != 0; rest &= rest - 1) {
+      if (!names->empty()) names->push_back(' ');
+      names->append(IsaOf(rest & -rest));
+    }
+    return names;
+  }();
+  return list->c_str();
 }
-void AddRows(const int8_t* const* rows, const int8_t* signs, size_t row_count, size_t neurons,
-             int32_t* acc) {
-  return reference::AddRows(rows, signs, row_count, neurons, acc);
-}
-void ScaleSums(const int32_t* acc, const float* step, const float* bias, float scale,
-               size_t neurons, float* y) {
-  return reference::ScaleSums(acc, step, bias, scale, neurons, y);
-}
-void ProductCodes(const int32_t* slopes, const Levels* levels, uint32_t positions, int shift,
-                  uint32_t code_begin, uint32_t code_end, int16_t* out, size_t out_stride) {
-  return reference::ProductCodes(slopes, levels, positions, shift, code_begin, code_end, out,
-                                 out_stride);
-}
-void ProductCodes(const int32_t* slopes, const Levels* levels, uint32_t positions, int shift,
-                  uint32_t code_begin, uint32_t code_end, int8_t* out, size_t out_stride) {
-  return reference::ProductCodes(slopes, levels, positions, shift, code_begin, code_end, out,
-                                 out_stride);
-}
-void ProductCodes(const int64_t* slopes, const Levels* levels, uint32_t positions, int shift,
-                  uint32_t code_begin, uint32_t code_end, int16_t* out, size_t out_stride) {
-  return reference::ProductCodes(slopes, levels, positions, shift, code_begin, code_end, out,
-                                 out_stride);
-}
-void ProductCodes(const int64_t* slopes, const Levels* levels, uint32_t positions, int shift,
-                  uint32_t code_begin, uint32_t code_end, int8_t* out, size_t out_stride) {
-  return reference::ProductCodes(slopes, levels, positions, shift, code_begin, code_end, out,
-                                 out_stride);
-}
-float Dot(const float* a, const float* b, size_t count) { return reference::Dot(a, b, count); }
-void MatVec(const float* weights, const float* x, const float* bias, size_t rows, size_t cols,
-            float* y) {
-  return reference::MatVec(weights, x, bias, rows, cols, y);
-}
-void AddScaled(const float* x, float a, size_t count, float* y) {
-  return reference::AddScaled(x, a, count, y);
-}
-void Add(const float* a, const float* b, size_t count, float* y) {
-  return reference::Add(a, b, count, y);
-}
-void Multiply(const float* a, const float* b, size_t count, float* y) {
-  return reference::Multiply(a, b, count, y);
-}
-void ScaleShift(const float* x, const float* scale, const float* shift, size_t count, float* y) {
-  return reference::ScaleShift(x, scale, shift, count, y);
-}
-void RmsNorm(const float* x, const float* weight, float epsilon, size_t count, float* y) {
-  return reference::RmsNorm(x, weight, epsilon, count, y);
-}
-void LayerNorm(const float* x, const float* weight, const float* shift, float epsilon, size_t count,
-               float* y) {
-  return reference::LayerNorm(x, weight, shift, epsilon, count, y);
-}
-void Activate(Activation activation, float alpha, const float* x, size_t count, float* y) {
-  return reference::Activate(activation, alpha, x, count, y);
-}
-void Softmax(const float* x, size_t count, float* y) { return reference::Softmax(x, count, y); }
-void Rope(const float* cosine, const float* sine, size_t heads, size_t head_dim, float* x) {
-  return reference::Rope(cosine, sine, heads, head_dim, x);
-}
-void RopeAngles(uint32_t position, float theta, size_t head_dim, float* cosine, float* sine) {
-  return reference::RopeAngles(position, theta, head_dim, cosine, sine);
-}
-float Exp(float x) { return reference::Exp(x); }
-void ConvertF16(const uint16_t* from, size_t count, float* to) {
-  return reference::ConvertF16(from, count, to);
-}
-void ConvertBF16(const uint16_t* from, size_t count, float* to) {
-  return reference::ConvertBF16(from, count, to);
+
+bool ForceIsa(const char* name) {
+  const int64_t target = TargetNamed(name);
+  if (target == 0) return false;
+  // What Highway's own tests do; the chosen target is kept until the next call.
+  hwy::SetSupportedTargetsForTest(target);
+  hwy::GetChosenTarget().Update(target);
+  return true;
 }
 
 }  // namespace lutdb::kernels
+#endif  // HWY_ONCE
