@@ -9,7 +9,11 @@
 namespace lutdb::db {
 
 struct SstWriter::State {
-  explicit State(const rocksdb::Options& options) : writer(rocksdb::EnvOptions(options), options) {}
+  // The page cache keeps the file, which RocksDB would drop: ingestion reads it once more, and cold
+  // it would wait for the disk (measured: 29 s instead of 7 s for 8 GB).
+  explicit State(const rocksdb::Options& options)
+      : writer(rocksdb::EnvOptions(options), options, /*column_family=*/nullptr,
+               /*invalidate_page_cache=*/false) {}
   std::string path;
   rocksdb::SstFileWriter writer;
   bool finished = false;

@@ -90,6 +90,7 @@ rocksdb::DBOptions DatabaseOptions(const OpenOptions& options) {
   database.skip_stats_update_on_db_open = true;  // fast open with many files
   database.skip_checking_sst_file_sizes_on_db_open = true;
   database.avoid_flush_during_recovery = true;  // a nearly full disk can still be opened
+  database.bytes_per_sync = 4 << 20;  // files start to reach the disk while they are written
   database.max_total_wal_size = 256 << 20;
   database.recycle_log_file_num = 0;
   database.stats_dump_period_sec = 0;  // no background work for figures nobody reads

@@ -139,6 +139,28 @@ TEST_F(RocksTest, ReadingNeverWrites) {
   EXPECT_EQ(Listing(path_), before);
 }
 
+TEST_F(RocksTest, CanBeMovedAndHoldsNoAbsolutePath) {
+  for (const auto& entry : std::filesystem::directory_iterator(path_)) {
+    const auto bytes = ReadFile(entry.path().string(), 1 << 24);
+    ASSERT_TRUE(bytes.ok()) << bytes.status();
+    EXPECT_EQ(bytes->find(scratch_.path()), std::string::npos) << entry.path();
+  }
+  ASSERT_TRUE(RenamePath(path_, scratch_ / "moved").ok());
+  path_ = scratch_ / "moved";
+  EXPECT_EQ(ReadAll(*Open(), Family::kTile), filled_[Family::kTile]);
+  EXPECT_TRUE(Rocks::OpenForWriting(path_, {}).ok());
+}
+
+TEST_F(RocksTest, ValuesOutliveTheDatabase) {
+  Values values;
+  const std::string key = filled_[Family::kTile].begin()->first;
+  for (int round = 0; round < 2; ++round) {
+    const auto rocks = Open();
+    ASSERT_TRUE(rocks->MultiGet(Family::kTile, {key}, &values).ok());
+  }
+  EXPECT_EQ(values[0], filled_[Family::kTile][key]);
+}
+
 TEST_F(RocksTest, ReadersAndAWriterLiveSideBySide) {
   auto writer = Rocks::OpenForWriting(path_, {});
   ASSERT_TRUE(writer.ok());
