@@ -32,6 +32,7 @@ absl::Status CheckFinished(const std::string& store, const PlanHashes& hashes,
     report->records += stats.records;
     report->raw_bytes += stats.raw_bytes;
   }
+  for (const TensorSpec& tensor : manifest.tensors) report->records += RowBlocks(tensor);
   for (const db::LiveFile& file : opened.rocks->LiveFiles()) report->stored_bytes += file.bytes;
   // Left when the build ended between its last two steps.
   return RemovePath(db::JournalPath(store));

@@ -45,7 +45,7 @@ absl::StatusOr<uint64_t> TileTableBytes(const BuildPlan& plan, const PlannedTabl
   std::vector<float> steps(geometry.neurons(), 1.0f);
   TileSummer summer(table);
   ProductDecoder decoder(geometry);
-  std::vector<uint8_t> scratch;
+  TileScratch scratch;
   std::string record;
   uint64_t bytes = 0;
   constexpr uint32_t kSamples = 2;

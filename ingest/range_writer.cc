@@ -22,7 +22,7 @@ constexpr uint64_t kRecordsMaxColumns = 512;  // a visit reads at most this many
 uint64_t RecordBytesMax(const PlannedTable& table) {
   const TableGeometry& geometry = table.geometry;
   const uint64_t per_chunk = geometry.positions(0).size() * kBlockNeurons;
-  if (IsProduct(table.spec.codec)) {
+  if (table.spec.codec == Codec::kSmallest || table.spec.codec == Codec::kProduct) {
     return 64 + geometry.tile_chunks() * per_chunk * (geometry.wide_slopes() ? 8 : 4);
   }
   return 64 + uint64_t{geometry.tile_chunks()} * geometry.codes_max() * kBlockNeurons *
@@ -62,7 +62,7 @@ class TileRange {
   SlopeBlock slopes_;
   TileSummer summer_;
   ProductDecoder decoder_;
-  std::vector<uint8_t> entries_;
+  TileScratch scratch_;
   std::string record_;
   std::vector<Held> held_;
 };
@@ -98,14 +98,14 @@ absl::Status TileRange::MakeBlock(uint32_t begin, uint32_t end, uint32_t block, 
     if (IsCancelled(options_.cancel)) return CancelledStatus();
     const TileId tile{.table = table_.spec.id, .group = group, .neuron_block = block};
     const TileSums sums = MakeTileRecord(table_, tile, slopes_.At(group * tile_chunks),
-                                         slopes_.steps(), &summer_, &decoder_, &entries_, &record_);
+                                         slopes_.steps(), &summer_, &decoder_, &scratch_, &record_);
     result->cells += sums.cells;
     uint64_t codes = 0;
     const uint32_t last = std::min((group + 1) * tile_chunks, geometry.chunks());
     for (uint32_t c = group * tile_chunks; c < last; ++c) codes += geometry.codes(c);
     const uint64_t made = codes * slopes_.steps().size();
     result->raw_bytes += made * entry_bytes;
-    if (IsProduct(table_.spec.codec)) result->derived_entries += made;
+    if (sums.derived) result->derived_entries += made;
     if (options_.progress != nullptr) {
       options_.progress->Add(made * entry_bytes, made * entry_bytes, record_.size());
     }

@@ -12,9 +12,25 @@ uint64_t CodeBytes(const TableGeometry& geometry) {
   return uint64_t{kBlockNeurons} * static_cast<uint64_t>(EntryBytes(geometry.entry()));
 }
 
-}  // namespace
+// Which forms of a record are worth making. With more than a few codes per input the slopes are
+// always smaller than the entries they give; with one or two bits either may be.
+struct CodecTrial {
+  bool product;
+  bool entries;
+};
 
-bool IsProduct(Codec codec) { return codec == Codec::kSmallest || codec == Codec::kProduct; }
+CodecTrial TrialOf(const PlannedTable& table, const TileId& tile) {
+  constexpr uint64_t kEntriesPerSlopeByte = 3;
+  const Codec codec = table.spec.codec;
+  if (codec != Codec::kSmallest) return {codec == Codec::kProduct, codec != Codec::kProduct};
+  const TileShape shape = ShapeOf(table.geometry, tile);
+  const uint64_t slope_bytes =
+      uint64_t{shape.positions} * kBlockNeurons * (table.geometry.wide_slopes() ? 8 : 4);
+  const uint64_t entry_bytes = shape.stored_codes * CodeBytes(table.geometry);
+  return {true, entry_bytes < kEntriesPerSlopeByte * slope_bytes};
+}
+
+}  // namespace
 
 ProductDecoder::ProductDecoder(const TableGeometry& geometry) : geometry_(geometry) {}
 
@@ -80,9 +96,8 @@ TileSums TileSummer::Sum(const TileId& tile, absl::Span<const float> steps, cons
 
 TileSums MakeTileRecord(const PlannedTable& table, const TileId& tile, Slopes slopes,
                         absl::Span<const float> steps, TileSummer* summer, ProductDecoder* decoder,
-                        std::vector<uint8_t>* scratch, std::string* record) {
+                        TileScratch* scratch, std::string* record) {
   const TableGeometry& geometry = table.geometry;
-  const bool product = IsProduct(table.spec.codec);
   // Slopes of the chunk being decoded: chunks come in order.
   Slopes at = slopes;
   uint32_t at_chunk = tile.group * geometry.tile_chunks();
@@ -94,15 +109,20 @@ TileSums MakeTileRecord(const PlannedTable& table, const TileId& tile, Slopes sl
     }
     decoder->Decode(chunk, at, begin, end, out);
   };
-  if (!product) {
-    scratch->resize(ShapeOf(geometry, tile).stored_codes * kBlockNeurons *
-                    static_cast<uint64_t>(EntryBytes(geometry.entry())));
+  const CodecTrial trial = TrialOf(table, tile);
+  if (trial.entries) {
+    scratch->entries.resize(ShapeOf(geometry, tile).stored_codes * CodeBytes(geometry));
   }
-  const TileSums sums = summer->Sum(tile, steps, codes, product ? nullptr : scratch->data());
-  if (product) {
-    EncodeProductTile(geometry, tile, slopes, sums.checksum, record);
-  } else {
-    EncodeEntryTile(geometry, tile, scratch->data(), table.spec.codec, record);
+  TileSums sums =
+      summer->Sum(tile, steps, codes, trial.entries ? scratch->entries.data() : nullptr);
+  sums.derived = trial.product;
+  if (trial.product) EncodeProductTile(geometry, tile, slopes, sums.checksum, record);
+  if (!trial.entries) return sums;
+  std::string* other = trial.product ? &scratch->record : record;
+  EncodeEntryTile(geometry, tile, scratch->entries.data(), table.spec.codec, other);
+  if (trial.product && other->size() < record->size()) {
+    record->swap(*other);
+    sums.derived = false;
   }
   return sums;
 }

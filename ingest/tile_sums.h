@@ -35,6 +35,7 @@ class ProductDecoder {
 struct TileSums {
   Hash128 cells;          // sum of the cell hashes of the tile's chunks
   uint64_t checksum = 0;  // XXH3-64 of the record's payload
+  bool derived = false;   // MakeTileRecord: it wrote slopes, not entries
 };
 
 // Reusable; not thread-safe.
@@ -55,14 +56,16 @@ class TileSummer {
   AlignedArray<uint8_t> window_;
 };
 
-// What kSmallest means while building: the smallest record of entries that nobody tuned is always
-// that of their slopes.
-bool IsProduct(Codec codec);
+// Buffers of MakeTileRecord.
+struct TileScratch {
+  std::vector<uint8_t> entries;
+  std::string record;
+};
 
 // The record of one tile, made from the slopes of its first chunk on; the table's codec decides
 // which. scratch is for the entries of codecs other than product.
 TileSums MakeTileRecord(const PlannedTable& table, const TileId& tile, Slopes slopes,
                         absl::Span<const float> steps, TileSummer* summer, ProductDecoder* decoder,
-                        std::vector<uint8_t>* scratch, std::string* record);
+                        TileScratch* scratch, std::string* record);
 
 }  // namespace lutdb
