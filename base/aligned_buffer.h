@@ -22,7 +22,8 @@ using AlignedArray = std::unique_ptr<T[], FreeDeleter>;
 
 template <typename T>
 AlignedArray<T> MakeAligned(size_t count) {
-  const size_t bytes = (count * sizeof(T) + kCacheLineBytes - 1) / kCacheLineBytes * kCacheLineBytes;
+  const size_t bytes =
+      (count * sizeof(T) + kCacheLineBytes - 1) / kCacheLineBytes * kCacheLineBytes;
   void* memory = std::aligned_alloc(kCacheLineBytes, bytes == 0 ? kCacheLineBytes : bytes);
   LUTDB_CHECK(memory != nullptr);
   return AlignedArray<T>(static_cast<T*>(memory));

@@ -39,8 +39,8 @@ class MappedFile {
   size_t size_ = 0;
 };
 
-// An advisory lock (flock) on a file that is created if need be; released on destruction or when the
-// process dies.
+// An advisory lock (flock) on a file that is created if need be; released on destruction or when
+// the process dies.
 class FileLock {
  public:
   // Waits up to wait_seconds for another holder; then FailedPrecondition.
@@ -61,8 +61,8 @@ bool IsDirectory(const std::string& path);
 // Reads a whole regular file of at most bytes_max bytes; ResourceExhausted beyond that.
 absl::StatusOr<std::string> ReadFile(const std::string& path, uint64_t bytes_max);
 
-// Writes path + ".tmp", syncs it, renames it over path and syncs the directory: after a crash the old
-// or the new bytes are there, never a mixture.
+// Writes path + ".tmp", syncs it, renames it over path and syncs the directory: after a crash the
+// old or the new bytes are there, never a mixture.
 absl::Status WriteFileAtomically(const std::string& path, std::string_view bytes);
 
 // Makes one directory, private to the user (0700). OK when it exists already.

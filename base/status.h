@@ -1,7 +1,7 @@
 // absl::Status with fmt messages, and the two macros that pass errors on.
 //
 // Which code means what, so that one place (cli/main.cc) can choose the exit status:
-//   InvalidArgument    the caller's words are wrong: an option, an address, a contradiction (exit 2)
+//   InvalidArgument    the caller's words are wrong: an option, an address, a contradiction; exit 2
 //   NotFound           a file, table or key that is not there
 //   OutOfRange         an index beyond what exists
 //   DataLoss           bytes that are damaged or not what they claim to be
@@ -68,11 +68,11 @@ inline std::string Message(const absl::Status& status) {
 
 }  // namespace lutdb
 
-#define LUTDB_RETURN_IF_ERROR(expression)                                 \
-  do {                                                                    \
-    if (absl::Status lutdb_status = (expression); !lutdb_status.ok()) {   \
-      return lutdb_status;                                                \
-    }                                                                     \
+#define LUTDB_RETURN_IF_ERROR(expression)                               \
+  do {                                                                  \
+    if (absl::Status lutdb_status = (expression); !lutdb_status.ok()) { \
+      return lutdb_status;                                              \
+    }                                                                   \
   } while (false)
 
 #define LUTDB_CONCAT_INNER(a, b) a##b

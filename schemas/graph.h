@@ -37,8 +37,9 @@ enum class OpKind : uint16_t {
   kSoftmax = 11,     // softmax(x)
   kInputCodes = 12,  // integer-only: f32 or u8 input -> codes, by the fixed scale of `table`
   kTableSums = 13,   // integer-only: codes -> sums
-  kThresholds = 14,  // integer-only: sums -> codes of `table`, by constants (blob "thresholds/<op>")
-  kArgmax = 15,      // integer-only: sums -> index of the largest
+  kThresholds =
+      14,        // integer-only: sums -> codes of `table`, by constants (blob "thresholds/<op>")
+  kArgmax = 15,  // integer-only: sums -> index of the largest
 };
 
 enum class Activation : uint8_t {

@@ -14,8 +14,8 @@ namespace lutdb {
 // Sizes of one table, fixed when its generation was built.
 struct TableStats {
   uint64_t records = 0;
-  uint64_t raw_bytes = 0;     // all entries decoded: sum of codes x neurons x entry bytes
-  uint64_t stored_bytes = 0;  // bytes of its record keys and values
+  uint64_t raw_bytes = 0;        // all entries decoded: sum of codes x neurons x entry bytes
+  uint64_t stored_bytes = 0;     // bytes of its record keys and values
   uint64_t derived_entries = 0;  // entries that follow from slopes (product records)
   bool operator==(const TableStats&) const = default;
 };
@@ -26,13 +26,13 @@ struct Manifest {
   std::string source_format;  // "safetensors", "llama2.c", ...
   std::string source_name;    // base name of the model file or directory
   bool integer_only = false;
-  std::vector<TableSpec> tables;  // index = id
-  std::vector<TableStats> stats;  // one per table
-  std::vector<TensorSpec> tensors;  // index = id
+  std::vector<TableSpec> tables;              // index = id
+  std::vector<TableStats> stats;              // one per table
+  std::vector<TensorSpec> tensors;            // index = id
   std::vector<uint64_t> tensor_stored_bytes;  // one per tensor
-  Hash128 content_hash;  // of the base generation
-  Hash128 graph_hash;    // graph, norms, embeddings, biases, tokenizer
-  Hash128 plan_hash;     // weights' identity and every option that changes what is built
+  Hash128 content_hash;                       // of the base generation
+  Hash128 graph_hash;                         // graph, norms, embeddings, biases, tokenizer
+  Hash128 plan_hash;            // weights' identity and every option that changes what is built
   uint64_t ranges = 0;          // ranges of the build
   uint64_t ranges_resumed = 0;  // of them, found finished by the run that completed the build
   bool operator==(const Manifest&) const = default;

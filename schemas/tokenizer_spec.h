@@ -24,8 +24,8 @@ struct TokenizerSpec {
   uint32_t eos = kNone;
   uint32_t unknown = kNone;
   bool add_bos = true;
-  bool add_space_prefix = true;  // a space token before text that is not empty; one leading space is
-                                 // dropped when decoding after BOS
+  bool add_space_prefix = true;  // a space token before text that is not empty; one leading space
+                                 // is dropped when decoding after BOS
   bool operator==(const TokenizerSpec&) const = default;
 };
 
