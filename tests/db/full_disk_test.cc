@@ -45,7 +45,7 @@ TEST_F(FullDiskTest, WritesFailAndEarlierOnesStay) {
     ASSERT_TRUE(rocks.ok()) << rocks.status();
     absl::Status status;
     for (int i = 0; i < 200 && status.ok(); ++i) {
-      const std::string key = "key " + std::to_string(i);
+      const std::string key = fmt::format("key {}", i);
       const std::vector<Write> writes = {{Family::kHistory, key, RandomBytes(random, 100000)}};
       status = (*rocks)->Apply(writes);
       if (status.ok()) written[key] = writes[0].value;
@@ -95,7 +95,7 @@ TEST_F(FullDiskTest, CreatingFailsCleanly) {
   for (int i = 0; WriteFileAtomically(scratch_ / std::to_string(i), std::string(65536, 'x')).ok();
        ++i) {
   }
-  for (int i = 0; WriteFileAtomically(scratch_ / ("p" + std::to_string(i)), "x").ok(); ++i) {
+  for (int i = 0; WriteFileAtomically(scratch_ / fmt::format("p{}", i), "x").ok(); ++i) {
   }
   EXPECT_FALSE(Rocks::Create(scratch_ / "db", {}).ok());
 }

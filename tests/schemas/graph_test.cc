@@ -30,7 +30,8 @@ TEST(Graph, IsReadFromUnalignedBytes) {
   RandomSpecs specs(1);
   Manifest manifest = specs.EmptyManifest();
   const Graph graph = specs.LanguageModel(&manifest, 1);
-  const std::string bytes = "?" + SerializeGraph(graph);
+  std::string bytes = SerializeGraph(graph);
+  bytes.insert(0, 1, '?');
   const auto parsed =
       ParseGraph(std::string_view(bytes).substr(1), manifest.tables, manifest.tensors);
   ASSERT_TRUE(parsed.ok()) << parsed.status();
@@ -111,7 +112,7 @@ class IntegerGraph : public ::testing::Test {
     for (const auto& [inputs, neurons] : {std::pair(7u, 5u), std::pair(5u, 3u)}) {
       TableSpec table;
       table.id = static_cast<uint32_t>(tables_.size());
-      table.name = "l" + std::to_string(table.id);
+      table.name = fmt::format("l{}", table.id);
       table.inputs = inputs;
       table.neurons = neurons;
       table.chunk = 2;

@@ -33,7 +33,7 @@ Manifest TwoTables() {
   for (const uint32_t id : {0u, 1u}) {
     TableSpec table;
     table.id = id;
-    table.name = "t" + std::to_string(id);
+    table.name = fmt::format("t{}", id);
     table.inputs = 4;
     table.neurons = 6;
     table.weight_tensor = specs.AddTensor(&manifest, 6, 4);
