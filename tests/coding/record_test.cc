@@ -1,0 +1,226 @@
+#include "coding/record.h"
+
+#include <cstring>
+#include <random>
+
+#include "base/bytes.h"
+#include "base/status.h"
+#include "coding/hash.h"
+#include "gmock/gmock.h"
+#include "tests/coding/sample_tables.h"
+
+namespace lutdb {
+namespace {
+
+using testing::HasSubstr;
+
+std::vector<TileId> TilesOf(const SampleTable& table) {
+  std::vector<TileId> tiles;
+  for (uint32_t group = 0; group < table.geometry.chunk_groups(); ++group) {
+    for (uint32_t block = 0; block < table.geometry.neuron_blocks(); ++block) {
+      tiles.push_back({.table = 3, .group = group, .neuron_block = block});
+    }
+  }
+  return tiles;
+}
+
+std::vector<std::string> RecordsOf(const SampleTable& table, const TileId& tile) {
+  return {table.ProductRecord(tile), table.EntryRecord(tile, Codec::kDelta),
+          table.EntryRecord(tile, Codec::kRaw)};
+}
+
+TEST(TileRecord, EveryCodecYieldsTheEntriesOfTheDefinition) {
+  for (const SampleTable& table : SampleTables()) {
+    const auto row_bytes = size_t{kBlockNeurons} * EntryBytes(table.spec.entry);
+    for (const TileId& tile : TilesOf(table)) {
+      uint64_t checksum = 0;
+      for (const std::string& record : RecordsOf(table, tile)) {
+        TileDecoder decoder;
+        ASSERT_TRUE(decoder.Open(table.geometry, tile, record).ok());
+        EXPECT_TRUE(decoder.VerifyChecksum().ok());
+        if (checksum == 0) checksum = decoder.checksum();
+        EXPECT_EQ(decoder.checksum(), checksum) << "checksums depend on the codec";
+        for (uint32_t c = decoder.shape().chunk_begin; c < decoder.shape().chunk_end; ++c) {
+          const uint32_t codes = table.geometry.codes(c);
+          alignas(64) char row[128];
+          std::vector<char> all(codes * 160);
+          decoder.Codes(c, 0, codes, all.data(), 160);
+          for (uint32_t code = 0; code < codes; ++code) {
+            const std::string expected = table.Row(c, code, tile.neuron_block);
+            decoder.Row(c, code, row);
+            ASSERT_EQ(std::memcmp(row, expected.data(), row_bytes), 0) << "code " << code;
+            ASSERT_EQ(std::memcmp(&all[code * 160], expected.data(), row_bytes), 0);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(TileRecord, ChecksumIsOfThePayload) {
+  for (const SampleTable& table : SampleTables()) {
+    const TileId tile = {.table = 3};
+    const std::string payload = table.Payload(tile);
+    TileDecoder decoder;
+    ASSERT_TRUE(decoder.Open(table.geometry, tile, table.ProductRecord(tile)).ok());
+    EXPECT_EQ(decoder.checksum(), Hash64Of(payload.data(), payload.size()));
+  }
+}
+
+TEST(TileRecord, SlopesComeBack) {
+  for (const SampleTable& table : SampleTables()) {
+    for (const TileId& tile : TilesOf(table)) {
+      TileDecoder decoder;
+      ASSERT_TRUE(decoder.Open(table.geometry, tile, table.ProductRecord(tile)).ok());
+      const Slopes slopes = decoder.slopes();
+      for (uint32_t c = decoder.shape().chunk_begin; c < decoder.shape().chunk_end; ++c) {
+        for (uint32_t p = 0; p < table.geometry.positions(c).size(); ++p) {
+          for (uint32_t n = 0; n < kBlockNeurons; ++n) {
+            const size_t i = size_t{decoder.position_offset(c) + p} * kBlockNeurons + n;
+            const int64_t slope = slopes.wide != nullptr ? slopes.wide[i] : slopes.narrow[i];
+            ASSERT_EQ(slope, table.Slope(c, p, tile.neuron_block * kBlockNeurons + n));
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(TileRecord, DeltaOfAStraightLineIsSmallAndRawIsChosenWhenDeltaLoses) {
+  const SampleTable table(Spec(8, 64, 1, Grid::kSigned, 8, EntryType::kI16, false), 5);
+  const TileId tile = {};
+  const std::string payload = table.Payload(tile);
+  EXPECT_LT(table.EntryRecord(tile, Codec::kDelta).size(), payload.size() / 7);
+  EXPECT_LT(table.ProductRecord(tile).size(), payload.size() / 80);
+  std::mt19937 random(1);
+  std::string noise(payload.size(), 0);
+  for (char& c : noise) c = static_cast<char>(random());
+  std::string record;
+  EncodeEntryTile(table.geometry, tile, noise.data(), Codec::kSmallest, &record);
+  TileDecoder decoder;
+  ASSERT_TRUE(decoder.Open(table.geometry, tile, record).ok());
+  EXPECT_EQ(decoder.codec(), Codec::kRaw);
+  EncodeEntryTile(table.geometry, tile, payload.data(), Codec::kSmallest, &record);
+  ASSERT_TRUE(decoder.Open(table.geometry, tile, record).ok());
+  EXPECT_EQ(decoder.codec(), Codec::kDelta);
+}
+
+TEST(TileRecord, ARecordAtAnotherKeyIsNoticed) {
+  const SampleTable table(Spec(20, 130, 1, Grid::kSigned, 4, EntryType::kI16, false), 6);
+  const TileId tile = {.table = 3, .group = 1, .neuron_block = 1};
+  const std::string record = table.ProductRecord(tile);
+  TileDecoder decoder;
+  EXPECT_TRUE(decoder.Open(table.geometry, tile, record).ok());
+  for (const TileId& other : {TileId{4, 1, 1}, TileId{3, 0, 1}, TileId{3, 1, 0}, TileId{3, 2, 1}}) {
+    EXPECT_EQ(decoder.Open(table.geometry, other, record).code(), absl::StatusCode::kDataLoss);
+  }
+  TableSpec mirrored = table.spec;
+  mirrored.mirror = true;
+  const auto geometry = TableGeometry::Create(mirrored).value();
+  EXPECT_EQ(decoder.Open(geometry, tile, record).code(), absl::StatusCode::kDataLoss);
+}
+
+TEST(TileRecord, NewerVersionsAndCodecsAreNotGuessedAt) {
+  const SampleTable table(Spec(2, 2, 1, Grid::kSigned, 4, EntryType::kI16, false), 7);
+  std::string record = table.ProductRecord({});
+  TileDecoder decoder;
+  record[2] = 2;
+  EXPECT_EQ(decoder.Open(table.geometry, {}, record).code(), absl::StatusCode::kUnimplemented);
+  record[2] = 1;
+  for (const char codec : {0, 4, 77}) {
+    record[3] = codec;
+    EXPECT_EQ(decoder.Open(table.geometry, {}, record).code(), absl::StatusCode::kUnimplemented);
+  }
+}
+
+TEST(TileRecord, AWrongChecksumIsFound) {
+  const SampleTable table(Spec(2, 2, 1, Grid::kSigned, 4, EntryType::kI16, false), 8);
+  for (std::string record : RecordsOf(table, {.table = 3})) {
+    record[30] = static_cast<char>(record[30] ^ 1);
+    TileDecoder decoder;
+    ASSERT_TRUE(decoder.Open(table.geometry, {.table = 3}, record).ok());
+    const absl::Status status = decoder.VerifyChecksum();
+    EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
+    EXPECT_THAT(Message(status), HasSubstr("table 3"));
+  }
+}
+
+// Whatever happened to the bytes: an error, or entries whose checksum is right.
+void ExpectErrorOrSame(const SampleTable& table, const TileId& tile, const std::string& payload,
+                       const std::string& bytes, TileDecoder* decoder) {
+  // A copy of exactly this size, so that a sanitizer sees every read beyond it.
+  const std::vector<char> exact(bytes.begin(), bytes.end());
+  if (!decoder->Open(table.geometry, tile, {exact.data(), exact.size()}).ok()) return;
+  std::string found;
+  for (uint32_t c = decoder->shape().chunk_begin; c < decoder->shape().chunk_end; ++c) {
+    for (uint32_t i = 0; i < table.geometry.stored_codes(c); ++i) {
+      alignas(64) char row[128];
+      decoder->Row(c, table.geometry.CodeOfStored(c, i), row);
+      found.append(row, size_t{kBlockNeurons} * EntryBytes(table.spec.entry));
+    }
+  }
+  EXPECT_TRUE(!decoder->VerifyChecksum().ok() || found == payload);
+}
+
+TEST(TileRecord, DamagedBytesNeverCrash) {
+  std::mt19937 random(9);
+  for (const SampleTable& table : SampleTables()) {
+    const TileId tile = {.table = 3};
+    const std::string payload = table.Payload(tile);
+    TileDecoder decoder;
+    for (const std::string& record : RecordsOf(table, tile)) {
+      const size_t step = record.size() > 4000 ? record.size() / 1000 : 1;
+      for (size_t size = 0; size < record.size(); size += step) {
+        EXPECT_FALSE(decoder.Open(table.geometry, tile, record.substr(0, size)).ok());
+        std::string patched = record.substr(0, size);  // with a header that owns up to it
+        if (size < kRecordHeaderBytes) continue;
+        StoreLittle(static_cast<uint32_t>(size - kRecordHeaderBytes), patched.data() + 20);
+        ExpectErrorOrSame(table, tile, payload, patched, &decoder);
+      }
+      EXPECT_FALSE(decoder.Open(table.geometry, tile, record + "x").ok());
+      for (int i = 0; i < 150; ++i) {
+        std::string damaged = record;
+        for (uint32_t flips = 1 + random() % 3; flips > 0; --flips) {
+          damaged[random() % damaged.size()] ^= static_cast<char>(1 + random() % 255);
+        }
+        ExpectErrorOrSame(table, tile, payload, damaged, &decoder);
+      }
+    }
+  }
+}
+
+TEST(RowRecord, RoundTripAndRefusals) {
+  for (const EntryType entry : {EntryType::kI8, EntryType::kI16}) {
+    const SampleTable table(Spec(2, 4100, 1, Grid::kSigned, 2, entry, false), 10);
+    const TableGeometry& geometry = table.geometry;
+    ASSERT_GE(geometry.row_blocks(), 2u);
+    for (uint32_t block = 0; block < geometry.row_blocks(); ++block) {
+      const uint32_t first = block * geometry.row_neurons();
+      const uint32_t neurons = std::min(geometry.row_neurons(), geometry.neurons() - first);
+      std::string entries(size_t{neurons} * EntryBytes(entry), 0);
+      std::mt19937 random(block);
+      for (char& c : entries) c = static_cast<char>(random());
+      const RowId row = {.table = 9, .chunk = 1, .code = 2, .neuron_block = block};
+      std::string record;
+      EncodeRow(geometry, row, entries.data(), &record);
+      EXPECT_LE(record.size(), 4032u) << "must fit one 4 KiB block";
+      const auto opened = OpenRow(geometry, row, record, true);
+      ASSERT_TRUE(opened.ok());
+      EXPECT_EQ(*opened, entries);
+      for (size_t size = 0; size < record.size(); size += 7) {
+        EXPECT_FALSE(OpenRow(geometry, row, record.substr(0, size), false).ok());
+      }
+      std::string damaged = record;
+      damaged.back() = static_cast<char>(damaged.back() ^ 4);
+      EXPECT_FALSE(OpenRow(geometry, row, damaged, true).ok());
+      EXPECT_TRUE(OpenRow(geometry, row, damaged, false).ok());
+      for (const RowId& other :
+           {RowId{8, 1, 2, block}, RowId{9, 0, 2, block}, RowId{9, 1, 1, block}}) {
+        EXPECT_FALSE(OpenRow(geometry, other, record, false).ok());
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace lutdb
