@@ -57,7 +57,7 @@ absl::StatusOr<BuildReport> BuildStore(const std::string& model, const std::stri
   for (const SourceTensor& tensor : plan.source.tensors) weights_bytes += tensor.bytes();
   progress.Start("steps", weights_bytes, 0);
   LUTDB_ASSIGN_OR_RETURN(const TensorPass pass,
-                         PassOverTensors(plan.source.tensors, plan.layout.tables,
+                         PassOverTensors(plan.source, plan.layout.tables,
                                          ThreadsOf(options.threads), options.cancel, &progress));
   progress.Finish();
   const PlanHashes hashes = HashesOf(plan, pass);

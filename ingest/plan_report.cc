@@ -65,7 +65,7 @@ absl::StatusOr<uint64_t> TileTableBytes(const BuildPlan& plan, const PlannedTabl
     MakeTileRecord(table, tile, slopes.At(shape.chunk_begin), slopes.steps(), &summer, &decoder,
                    &scratch, &record);
     bytes += record.size() + 10 + kFramingBytes;
-    ReleaseRows(weights, begin, end);
+    ReleaseRows(&plan.source.files, weights, begin, end);
   }
   return bytes * RecordsOf(table) / kSamples;
 }

@@ -34,6 +34,7 @@ class TileRange {
   TileRange(const RangeInputs& inputs, const RangePlan& range, const RangeOptions& options)
       : table_(inputs.layout->tables[range.first_id]),
         weights_((*inputs.weights)[table_.spec.weight_tensor]),
+        files_(inputs.files),
         range_(range),
         options_(options),
         slopes_(table_, weights_, (*inputs.steps)[range.first_id]),
@@ -57,6 +58,7 @@ class TileRange {
 
   const PlannedTable& table_;
   const SourceTensor& weights_;
+  const MappedFiles* const files_;
   const RangePlan& range_;
   const RangeOptions& options_;
   SlopeBlock slopes_;
@@ -137,10 +139,10 @@ absl::Status TileRange::Write(db::SstWriter* file, RangeResult* result) {
       LUTDB_RETURN_IF_ERROR(MakeBlock(begin, end, block, file, result));
       if (block % blocks_per_release == blocks_per_release - 1) {
         const uint64_t row = (uint64_t{block} + 1) * kBlockNeurons;
-        ReleaseRows(weights_, row - uint64_t{blocks_per_release} * kBlockNeurons, row);
+        ReleaseRows(files_, weights_, row - uint64_t{blocks_per_release} * kBlockNeurons, row);
       }
     }
-    ReleaseRows(weights_, 0, weights_.rows);
+    ReleaseRows(files_, weights_, 0, weights_.rows);
     for (uint32_t group = begin; group < end; ++group) {
       const Held& held = held_[group - begin];
       std::string_view rest = held.bytes;
@@ -182,11 +184,11 @@ absl::Status WriteWeights(const RangeInputs& inputs, const RangePlan& range,
       ++result->records;
       if (options.progress != nullptr) options.progress->Add(0, 0, record.size());
       if ((row_begin + row_count - released) * row_bytes >= kReleaseBytes) {
-        ReleaseRows(tensor, released, row_begin + row_count);
+        ReleaseRows(inputs.files, tensor, released, row_begin + row_count);
         released = row_begin + row_count;
       }
     }
-    ReleaseRows(tensor, released, tensor.rows);
+    ReleaseRows(inputs.files, tensor, released, tensor.rows);
   }
   return absl::OkStatus();
 }

@@ -11,6 +11,7 @@
 #include "db/bulk.h"
 #include "ingest/model_source.h"
 #include "ingest/progress_meter.h"
+#include "ingest/slope_block.h"
 #include "ingest/store_layout.h"
 
 namespace lutdb {
@@ -20,6 +21,7 @@ struct RangeInputs {
   const StoreLayout* layout = nullptr;
   const std::vector<SourceTensor>* weights = nullptr;      // index = tensor id
   const std::vector<std::vector<float>>* steps = nullptr;  // per table, per neuron
+  const MappedFiles* files = nullptr;  // whose pages are given back after use; null: none
 };
 
 struct RangeOptions {

@@ -31,7 +31,10 @@ class Repairer {
     LUTDB_ASSIGN_OR_RETURN(contents_, ReadContents(store_, [](std::string) {}));
     LUTDB_RETURN_IF_ERROR(MendSteps());
     LUTDB_RETURN_IF_ERROR(FindDamage());
+    LUTDB_RETURN_IF_ERROR(RemovePath(Staging()));
+    LUTDB_RETURN_IF_ERROR(MakeDirectory(Staging()));
     for (const size_t range : damaged_) LUTDB_RETURN_IF_ERROR(MendRange(range));
+    LUTDB_RETURN_IF_ERROR(ReplaceFiles());
     // What is still wrong with the blobs cannot be had from weights.
     LUTDB_RETURN_IF_ERROR(ReadContents(store_, [&](std::string line) {
                             report_.unrecoverable.push_back(std::move(line));
@@ -115,30 +118,48 @@ class Repairer {
       report_.unrecoverable.push_back(name + ": " + Message(loaded));
       return absl::OkStatus();
     }
-    return Replace(range, weights->source());
+    return Rewrite(index, weights->source());
   }
 
-  // The new file is written and synced before the old one goes. Cut short between the two, the
-  // range is missing: verify says so, and repair makes it again.
-  absl::Status Replace(const RangePlan& range, const SourceTensor& weights) {
+  std::string StagedFile(size_t range) const {
+    return JoinPath(Staging(), fmt::format("range-{}.sst", range));
+  }
+  std::string Staging() const { return JoinPath(store_.path, "repair"); }
+
+  absl::Status Rewrite(size_t index, const SourceTensor& weights) {
+    const RangePlan& range = contents_.layout.ranges[index];
     std::vector<SourceTensor> tensors(contents_.layout.tensors.size());
     tensors[contents_.layout.tables[range.first_id].spec.weight_tensor] = weights;
     const RangeInputs inputs{&contents_.layout, &tensors, &contents_.steps};
     RangeOptions options;
     options.cancel = options_.cancel;
-    const std::string staging = JoinPath(store_.path, "repair");
-    LUTDB_RETURN_IF_ERROR(RemovePath(staging));
-    LUTDB_RETURN_IF_ERROR(MakeDirectory(staging));
-    const std::string path = JoinPath(staging, "range.sst");
-    LUTDB_ASSIGN_OR_RETURN(const RangeResult result, WriteRange(inputs, range, path, options));
-    LUTDB_RETURN_IF_ERROR(SyncDirectory(staging));
-    for (const db::LiveFile& file : store_.rocks->LiveFiles()) {
-      if (Overlaps(file, range)) LUTDB_RETURN_IF_ERROR(store_.rocks->DropFile(file));
-    }
-    LUTDB_RETURN_IF_ERROR(store_.rocks->Ingest(range.family, {path}));
+    LUTDB_ASSIGN_OR_RETURN(const RangeResult result,
+                           WriteRange(inputs, range, StagedFile(index), options));
     ++report_.files_rebuilt;
     report_.records_rebuilt += result.records;
-    return RemovePath(staging);
+    rewritten_.push_back(index);
+    return absl::OkStatus();
+  }
+
+  // New files are written and synced before old ones go. All old ones go before the first new one
+  // comes, because RocksDB reads a file's neighbours when it takes a new one. Cut short between the
+  // two, ranges are missing: verify says so, and repair makes them again.
+  absl::Status ReplaceFiles() {
+    LUTDB_RETURN_IF_ERROR(SyncDirectory(Staging()));
+    for (const db::LiveFile& file : store_.rocks->LiveFiles()) {
+      const bool replaced = std::any_of(rewritten_.begin(), rewritten_.end(), [&](size_t index) {
+        return Overlaps(file, contents_.layout.ranges[index]);
+      });
+      if (replaced) LUTDB_RETURN_IF_ERROR(store_.rocks->DropFile(file));
+    }
+    for (const db::Family family : {db::Family::kTile, db::Family::kRow}) {
+      std::vector<std::string> files;
+      for (const size_t index : rewritten_) {
+        if (contents_.layout.ranges[index].family == family) files.push_back(StagedFile(index));
+      }
+      if (!files.empty()) LUTDB_RETURN_IF_ERROR(store_.rocks->Ingest(family, files));
+    }
+    return RemovePath(Staging());
   }
 
   db::OpenedStore store_;
@@ -146,6 +167,7 @@ class Repairer {
   ProgressMeter meter_;
   StoreContents contents_;
   std::set<size_t> damaged_;
+  std::vector<size_t> rewritten_;
   RepairReport report_;
 };
 

@@ -23,6 +23,7 @@ class RowRange {
       : table_(inputs.layout->tables[range.first_id]),
         geometry_(table_.geometry),
         weights_((*inputs.weights)[table_.spec.weight_tensor]),
+        files_(inputs.files),
         steps_((*inputs.steps)[range.first_id]),
         range_(range),
         options_(options),
@@ -47,6 +48,7 @@ class RowRange {
   const PlannedTable& table_;
   const TableGeometry& geometry_;
   const SourceTensor& weights_;
+  const MappedFiles* const files_;
   const std::vector<float>& steps_;
   const RangePlan& range_;
   const RangeOptions& options_;
@@ -75,7 +77,7 @@ void RowRange::LoadSlopes(uint32_t begin, uint32_t end) {
     }
   }
   for (uint32_t b = 0; b < geometry_.neuron_blocks(); ++b) slopes_[b].Load(begin, end, b);
-  ReleaseRows(weights_, 0, weights_.rows);
+  ReleaseRows(files_, weights_, 0, weights_.rows);
 }
 
 void RowRange::DecodeWindow(uint32_t chunk, uint32_t begin, uint32_t end) {

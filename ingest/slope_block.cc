@@ -135,7 +135,13 @@ absl::Span<const float> SlopeBlock::steps() const {
   return steps_.subspan(first, std::min(kBlockNeurons, table_.geometry.neurons() - first));
 }
 
-void ReleaseRows(const SourceTensor& tensor, uint64_t begin, uint64_t end) {
+void ReleaseRows(const MappedFiles* files, const SourceTensor& tensor, uint64_t begin,
+                 uint64_t end) {
+  if (files == nullptr) return;
+  const bool mapped = std::any_of(files->begin(), files->end(), [&](const auto& file) {
+    return tensor.data >= file->data() && tensor.data < file->data() + file->size();
+  });
+  if (!mapped) return;
   // Rows may be re-ordered within heads: the span of source rows is that of whole heads.
   const uint64_t head = std::max<uint64_t>(1, tensor.rope_head_dim);
   const uint64_t first = begin / head * head;

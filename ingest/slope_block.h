@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "absl/types/span.h"
 #include "base/aligned_buffer.h"
+#include "base/file.h"
 #include "coding/record.h"
 #include "ingest/model_source.h"
 #include "ingest/store_layout.h"
@@ -55,8 +57,11 @@ class SlopeBlock {
   AlignedArray<int64_t> wide_;
 };
 
+using MappedFiles = std::vector<std::unique_ptr<MappedFile>>;
 // Lets go of the mapped pages of a tensor's rows [begin, end): they stay in the page cache, but no
-// longer count as memory of this process.
-void ReleaseRows(const SourceTensor& tensor, uint64_t begin, uint64_t end);
+// longer count as memory of this process. Does nothing for a tensor that lies in none of the files
+// (null: no files), whose memory could not be read again.
+void ReleaseRows(const MappedFiles* files, const SourceTensor& tensor, uint64_t begin,
+                 uint64_t end);
 
 }  // namespace lutdb

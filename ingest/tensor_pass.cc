@@ -85,7 +85,7 @@ absl::Status StepOfRow(const SourceTensor& tensor, const PlannedTable& table, ui
   return DataLoss("tensor {}: weights of row {} are too large to code", tensor.name, row);
 }
 
-absl::Status PassOverPiece(const SourceTensor& tensor, const Piece& piece,
+absl::Status PassOverPiece(const SourceTensor& tensor, const Piece& piece, const MappedFiles& files,
                            const std::vector<const PlannedTable*>& tables, TensorPass* pass,
                            PieceHashes* hashes) {
   const uint64_t row_bytes = tensor.cols * static_cast<uint64_t>(DTypeBytes(tensor.dtype));
@@ -102,7 +102,7 @@ absl::Status PassOverPiece(const SourceTensor& tensor, const Piece& piece,
     }
   }
   *hashes = {content.Finish(), values.Finish()};
-  ReleaseRows(tensor, piece.row_begin, piece.row_end);
+  ReleaseRows(&files, tensor, piece.row_begin, piece.row_end);
   return absl::OkStatus();
 }
 
@@ -125,10 +125,11 @@ void ShareSteps(const PlannedTable& table, std::vector<float>* steps) {
   std::fill(steps->begin(), steps->end(), largest == 0 ? 1.0f : largest);
 }
 
-absl::StatusOr<TensorPass> PassOverTensors(const std::vector<SourceTensor>& tensors,
+absl::StatusOr<TensorPass> PassOverTensors(const ModelSource& source,
                                            const std::vector<PlannedTable>& tables,
                                            unsigned threads, const std::atomic<bool>* cancel,
                                            ProgressMeter* progress) {
+  const std::vector<SourceTensor>& tensors = source.tensors;
   TensorPass pass;
   std::vector<std::vector<const PlannedTable*>> users(tensors.size());
   for (const PlannedTable& table : tables) {
@@ -140,7 +141,8 @@ absl::StatusOr<TensorPass> PassOverTensors(const std::vector<SourceTensor>& tens
   const auto pass_over = [&](uint64_t index, unsigned) {
     const Piece& piece = pieces[index];
     const SourceTensor& tensor = tensors[piece.tensor];
-    LUTDB_RETURN_IF_ERROR(PassOverPiece(tensor, piece, users[piece.tensor], &pass, &hashes[index]));
+    LUTDB_RETURN_IF_ERROR(
+        PassOverPiece(tensor, piece, source.files, users[piece.tensor], &pass, &hashes[index]));
     const uint64_t bytes = (piece.row_end - piece.row_begin) * tensor.cols *
                            static_cast<uint64_t>(DTypeBytes(tensor.dtype));
     if (progress != nullptr) progress->Add(bytes, bytes, 0);

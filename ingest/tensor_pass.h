@@ -20,7 +20,7 @@ struct TensorPass {
 
 // DataLoss for a NaN or infinite weight, naming tensor, row and column. Every weight of a table is
 // scaled by its input scale first. progress (may be null) counts bytes of weights.
-absl::StatusOr<TensorPass> PassOverTensors(const std::vector<SourceTensor>& tensors,
+absl::StatusOr<TensorPass> PassOverTensors(const ModelSource& source,
                                            const std::vector<PlannedTable>& tables,
                                            unsigned threads, const std::atomic<bool>* cancel,
                                            ProgressMeter* progress);

@@ -42,7 +42,10 @@ class Verifier {
  private:
   void Add(std::string problem) {
     const std::lock_guard lock(mutex_);
-    if (report_.problems.size() < kProblemsMax) report_.problems.push_back(std::move(problem));
+    // A lost file is met by every record of it.
+    std::vector<std::string>& known = report_.problems;
+    if (std::find(known.begin(), known.end(), problem) != known.end()) return;
+    if (known.size() < kProblemsMax) known.push_back(std::move(problem));
   }
   // Damage is a finding; what keeps us from looking is an error.
   absl::Status Judge(const absl::Status& status) {
