@@ -66,13 +66,19 @@ TEST(Readme, EveryExampleWorks) {
 }
 
 // The C++ of the README is a part of what examples/ask.cc does; that it compiles is tested with the
-// installed library. Here: every header it names exists, and every header that exists is named.
+// installed library. Here: the table of headers is complete, by what git tracks.
 TEST(Readme, NamesEveryPublicHeader) {
+  const ProcessResult listed =
+      RunProcess({"git", "-C", SourcePath("."), "ls-files", "include/lutdb"});
+  if (listed.exit_code != 0) GTEST_SKIP() << "the sources are not a git checkout";
   const std::string text = ReadWholeFile(SourcePath("README.md"));
-  for (const auto& entry : std::filesystem::directory_iterator(SourcePath("include/lutdb"))) {
-    const std::string name = "`lutdb/" + entry.path().filename().string() + "`";
-    EXPECT_THAT(text, ::testing::HasSubstr(name));
+  std::istringstream paths(listed.out);
+  int count = 0;
+  for (std::string path; std::getline(paths, path); ++count) {
+    const std::string name = "`" + path.substr(std::string("include/").size()) + "`";
+    EXPECT_TRUE(text.find(name) != std::string::npos) << name;
   }
+  EXPECT_GE(count, 6);
 }
 
 }  // namespace

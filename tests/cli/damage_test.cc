@@ -18,8 +18,9 @@ using Json = nlohmann::json;
 
 // Raw records, so that by far the largest file holds the records of `hidden`.
 void Build(const std::string& store) {
-  const ProcessResult built = Lutdb({"build", SourcePath("models/digits/digits.safetensors"), store,
-                                     "--graph", SourcePath("models/digits/digits.graph.json")});
+  const ProcessResult built =
+      Lutdb({"build", SourcePath("models/digits/digits.safetensors"), store, "--graph",
+             SourcePath("models/digits/digits.graph.json"), "--codec", "raw"});
   ASSERT_EQ(built.exit_code, 0) << built.err;
 }
 
@@ -64,6 +65,23 @@ TEST(Damage, AFlippedByteIsFoundAndMended) {
   EXPECT_EQ(Lutdb({"verify", store, "--deep"}).exit_code, 0);
   EXPECT_EQ(Lutdb({"verify", store, "--exact", "1"}).exit_code, 0);
   EXPECT_EQ(Json::parse(Lutdb({"info", store, "--json"}).out).at("content_hash"), hash);
+}
+
+TEST(Damage, LostWeightsAreSaidToBeLost) {
+  ScratchDirectory scratch;
+  const std::string store = scratch / "d.lut";
+  const ProcessResult built = Lutdb({"build", SourcePath("models/digits/digits.safetensors"), store,
+                                     "--graph", SourcePath("models/digits/digits.graph.json")});
+  ASSERT_EQ(built.exit_code, 0) << built.err;
+  // Of product records, the kept source weights are the largest file.
+  const std::string path = LargestTableFile(store);
+  std::string bytes = ReadWholeFile(path);
+  bytes[bytes.size() / 3] = static_cast<char>(bytes[bytes.size() / 3] ^ 0x10);
+  WriteWholeFile(path, bytes);
+  const ProcessResult result = Lutdb({"repair", store});
+  EXPECT_EQ(result.exit_code, 1);
+  ExpectOneLine(result);
+  EXPECT_EQ(Lutdb({"verify", store, "--deep"}).exit_code, 1);
 }
 
 TEST(Damage, AMissingTableFile) {
