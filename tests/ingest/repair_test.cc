@@ -1,0 +1,101 @@
+// Damage is found, and what weights can restore is restored.
+
+#include <filesystem>
+
+#include "db/manifest.h"
+#include "db/store_files.h"
+#include "tests/ingest/built_stores.h"
+
+namespace lutdb {
+namespace {
+
+VerifyReport Verified(const std::string& store) {
+  VerifyOptions options;
+  options.deep = true;
+  const auto report = VerifyStore(store, options);
+  EXPECT_TRUE(report.ok()) << report.status();
+  return report.ok() ? *report : VerifyReport();
+}
+
+std::vector<std::string> FilesOf(const std::string& store, db::Family family) {
+  const auto opened = db::OpenStore(store, db::Access::kRead, {});
+  EXPECT_TRUE(opened.ok()) << opened.status();
+  std::vector<std::string> files;
+  for (const db::LiveFile& file : opened->rocks->LiveFiles()) {
+    if (file.family == family) files.push_back(file.path);
+  }
+  return files;
+}
+
+void FlipByte(const std::string& path, uint64_t at) {
+  std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
+  file.seekg(static_cast<std::streamoff>(at));
+  const char byte = static_cast<char>(file.get());
+  file.seekp(static_cast<std::streamoff>(at));
+  file.put(static_cast<char>(byte ^ 0x40));
+}
+
+class RepairTest : public testing::TestWithParam<Layout> {
+ protected:
+  void SetUp() override {
+    options_.layout = GetParam();
+    options_.input_bits = 5;
+    // Larger than one visit's columns, so that a rebuilt file reads the weights more than once.
+    model_ = WriteTinyLlama(directory_, {.hidden = 640, .intermediate = 64, .layers = 1});
+    hash_ = BuildAndVerify(model_, store_, options_);
+  }
+
+  TestDirectory directory_;
+  const std::string store_ = directory_.At("s");
+  std::string model_;
+  BuildOptions options_;
+  Hash128 hash_;
+};
+
+TEST_P(RepairTest, RestoresEveryDamagedTableFile) {
+  const auto files =
+      FilesOf(store_, GetParam() == Layout::kTile ? db::Family::kTile : db::Family::kRow);
+  ASSERT_GE(files.size(), 4u);
+  FlipByte(files[0], std::filesystem::file_size(files[0]) / 2);
+  FlipByte(files[1], std::filesystem::file_size(files[1]) - 20);  // the footer
+  std::filesystem::resize_file(files[2], 100);
+  std::filesystem::remove(files[3]);
+  const VerifyReport found = Verified(store_);
+  EXPECT_FALSE(found.clean);
+  for (size_t i = 0; i < 4; ++i) {
+    EXPECT_THAT(
+        found.problems,
+        testing::Contains(testing::HasSubstr(std::filesystem::path(files[i]).filename().string())));
+  }
+  const auto repaired = RepairStore(store_, {});
+  ASSERT_TRUE(repaired.ok()) << repaired.status();
+  EXPECT_EQ(repaired->files_rebuilt, 4u);
+  EXPECT_THAT(repaired->unrecoverable, testing::IsEmpty());
+  EXPECT_THAT(Verified(store_).problems, testing::IsEmpty());
+  const auto opened = db::OpenStore(store_, db::Access::kRead, {});
+  ASSERT_TRUE(opened.ok());
+  EXPECT_EQ(opened->manifest.content_hash, hash_);
+  // Nothing is left to do.
+  const auto again = RepairStore(store_, {});
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(again->files_rebuilt, 0u);
+}
+
+TEST_P(RepairTest, SaysWhenTheWeightsThemselvesAreDamaged) {
+  const auto files = FilesOf(store_, db::Family::kWeights);
+  ASSERT_EQ(files.size(), 1u);
+  FlipByte(files[0], std::filesystem::file_size(files[0]) / 2);
+  EXPECT_FALSE(Verified(store_).clean);
+  const auto repaired = RepairStore(store_, {});
+  ASSERT_TRUE(repaired.ok()) << repaired.status();
+  EXPECT_EQ(repaired->files_rebuilt, 0u);
+  EXPECT_THAT(repaired->unrecoverable, testing::Contains(testing::HasSubstr("kept weights")));
+}
+
+INSTANTIATE_TEST_SUITE_P(Layouts, RepairTest, testing::Values(Layout::kTile, Layout::kRow),
+                         [](const auto& param_info) {
+                           return std::string(Name(param_info.param));
+                         });
+
+}  // namespace
+}  // namespace lutdb
