@@ -305,11 +305,17 @@ absl::Status BuildJob::WriteContents() {
     }
   }
   if (plan_.integer) {
+    // Every op that may have constants gets a blob, so that a lost one is not taken for none.
+    std::map<uint32_t, Thresholds> constants;
+    for (uint32_t op = 0; op < plan_.graph.ops.size(); ++op) {
+      if (plan_.graph.ops[op].kind == OpKind::kTableSums) constants[op] = Thresholds();
+    }
     for (const IntegerStage& stage : plan_.integer->stages) {
-      LUTDB_ASSIGN_OR_RETURN(const Thresholds thresholds,
+      LUTDB_ASSIGN_OR_RETURN(constants[stage.op],
                              MakeThresholds(stage, plan_.layout.tables, pass_.steps[stage.table]));
-      if (stage.next_table == kNone && thresholds.bias.empty()) continue;
-      put(db::ThresholdsKey(stage.op), SerializeThresholds(thresholds));
+    }
+    for (const auto& [op, values] : constants) {
+      put(db::ThresholdsKey(op), SerializeThresholds(values));
     }
   }
   put(db::kManifestKey, SerializeManifest(manifest));

@@ -60,7 +60,8 @@ ValueRange ThroughFolded(const FoldedOp& op, size_t neuron, const ValueRange& in
     out.high = std::max(out.high, y);
     const double z = (2 * t - 1) * kDeviations;
     const double x = std::clamp(in.mean + z * std::sqrt(in.variance), in.low, in.high);
-    const double weight = std::exp(-0.5 * z * z);
+    // Our own exp: scales are part of a store, and must be the same on every machine.
+    const double weight = kernels::Exp(static_cast<float>(-0.5 * z * z));
     const double at = Apply(op, neuron, x);
     weight_sum += weight;
     sum += weight * at;

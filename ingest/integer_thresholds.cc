@@ -123,7 +123,8 @@ absl::StatusOr<Thresholds> IntegerBias(const IntegerStage& stage, const PlannedT
   for (size_t n = 0; n < stage.bias.size(); ++n) {
     const double unit = double{table.spec.fixed_scale} * steps[n];
     const double bias = std::nearbyint(stage.bias[n] / unit);
-    const double limit = std::numeric_limits<int32_t>::max();
+    // Sum and bias together fit an int32, whatever is edited.
+    const auto limit = static_cast<double>(std::numeric_limits<int32_t>::max() - SumLimit(table));
     constants.bias.push_back(static_cast<int32_t>(std::clamp(bias, -limit, limit)));
   }
   return constants;

@@ -9,8 +9,8 @@
 // bias, normalisation and activation function are folded into `at`. Lists that are not monotone
 // (silu, gelu) are fine: the code values may fall as well as rise.
 //
-// kTableSums has a blob only when its bias is added as integers: then `bias` has one number per
-// neuron and there are no lanes. No blob: nothing is added.
+// kTableSums: `bias` has one number per neuron to add to the sums, or none, and there are no lanes.
+// Ops of both kinds always have a blob, so that a lost one is noticed.
 #pragma once
 
 #include <cstdint>
