@@ -24,7 +24,8 @@ class ThreadTeam {
   explicit ThreadTeam(unsigned threads)
       : count_(threads == 0 ? std::max(1, tbb::this_task_arena::max_concurrency())
                             : static_cast<int>(std::min(threads, 1024u))),
-        arena_(count_) {}
+        // More threads than cores would gain nothing, and oneTBB would warn on standard error.
+        arena_(std::min(count_, std::max(1, tbb::this_task_arena::max_concurrency()))) {}
 
   // Most slices a Split makes; slice numbers are below it.
   unsigned count() const { return static_cast<unsigned>(count_); }
