@@ -98,7 +98,8 @@ absl::StatusOr<Address> ParseAddress(std::string_view text) {
   const size_t open = text.rfind('[');
   if (open == std::string_view::npos || text.back() != ']') {
     if (open != std::string_view::npos && text.find(']', open) == std::string_view::npos) {
-      return InvalidArgument("address {}: the `[` at character {} is not closed", text, open + 1);
+      return InvalidArgument("address {}: expected `]` at its end to close the `[` at character {}",
+                             text, open + 1);
     }
     if (!text.empty() && (open != std::string_view::npos || text.back() == ']')) {
       return InvalidArgument("address {}: expected table[neurons, chunks, codes]", text);

@@ -122,8 +122,10 @@ void Arena::AddTables(bool whole, const ArenaIndex& kept) {
     const ArenaIndexTable& before = kept.tables[table];
     const bool keep = before.residency == residency && !before.units.empty() &&
                       (resident || kept_bytes <= limit_bytes_);
-    ArenaFile::Options options = {
-        .bytes = places[table].bytes(), .keep = keep, .random = !resident};
+    ArenaFile::Options options;
+    options.bytes = places[table].bytes();
+    options.keep = keep;
+    options.random = !resident;
     if (!directory_.empty()) options.path = ArenaFilePath(context_.store->path(), table);
     auto file = ArenaFile::Open(options);
     if (!file.ok() && !directory_.empty()) {

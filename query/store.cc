@@ -2,7 +2,7 @@
 
 #include <sys/stat.h>
 
-#include <mutex>
+#include <algorithm>
 #include <new>
 #include <utility>
 
@@ -100,20 +100,24 @@ absl::StatusOr<std::vector<std::vector<double>>> LevelsOf(const StoreReader& sto
   return levels;
 }
 
-// The codes axis counts the codes that all selected chunks have.
-absl::StatusOr<uint32_t> CodesOf(const StoreReader& store, const Selection& selection) {
+// Length of the codes axis. Chunks of different numbers of codes have no common axis: a code
+// counted from 0 is looked up in all of them, anything else needs chunks that agree.
+absl::StatusOr<uint32_t> CodesOf(const StoreReader& store, const Selection& selection,
+                                 const AxisIndex& index) {
   const TableGeometry& geometry = store.geometry(selection.table);
   if (selection.chunks.empty()) return geometry.codes_max();
   const uint32_t codes = geometry.codes(selection.chunks.front());
   if (geometry.uniform()) return codes;
+  uint32_t codes_min = codes;
   for (const uint32_t chunk : selection.chunks) {
-    if (geometry.codes(chunk) == codes) continue;
+    codes_min = std::min(codes_min, geometry.codes(chunk));
+    if (geometry.codes(chunk) == codes || (!index.is_slice && index.begin >= 0)) continue;
     return InvalidArgument(
         "table {}: chunk {} has {} codes and chunk {} has {}; select chunks with the same number",
         store.spec(selection.table).name, selection.chunks.front(), codes, chunk,
         geometry.codes(chunk));
   }
-  return codes;
+  return codes_min;
 }
 
 absl::StatusOr<Selection> Select(const StoreReader& store, const Address& address) {
@@ -127,7 +131,7 @@ absl::StatusOr<Selection> Select(const StoreReader& store, const Address& addres
                          Resolve(axis(0), geometry.neurons(), kAxisNames[0], address.table));
   LUTDB_ASSIGN_OR_RETURN(selection.chunks,
                          Resolve(axis(1), geometry.chunks(), kAxisNames[1], address.table));
-  LUTDB_ASSIGN_OR_RETURN(const uint32_t codes, CodesOf(store, selection));
+  LUTDB_ASSIGN_OR_RETURN(const uint32_t codes, CodesOf(store, selection, axis(2)));
   LUTDB_ASSIGN_OR_RETURN(selection.codes, Resolve(axis(2), codes, kAxisNames[2], address.table));
   return selection;
 }
