@@ -4,6 +4,7 @@
 
 #include "base/status.h"
 #include "cli/command.h"
+#include "cli/layer_groups.h"
 #include "cli/sizes.h"
 #include "cli/text_table.h"
 #include "lutdb/store.h"
@@ -66,9 +67,23 @@ std::string Join(const std::vector<std::string>& words) {
   return text;
 }
 
+// What tables of one line have in common; their records and sizes are added.
+std::vector<std::string> SharedCells(const TableInfo& table) {
+  return {HumanCount(table.inputs),
+          HumanCount(table.neurons),
+          table.chunk == 0 ? "lists" : HumanCount(table.chunk),
+          HumanCount(table.codes),
+          table.coding + (table.mirror ? ", mirrored" : ""),
+          std::to_string(table.input_bits),
+          Name(table.entry),
+          Name(table.layout),
+          Name(table.codec)};
+}
+
 void PrintTables(const StoreInfo& info, Output& output) {
   using Align = TextTable::Align;
   TextTable table({{"table", Align::kLeft},
+                   {"tables"},
                    {"inputs"},
                    {"neurons"},
                    {"chunk"},
@@ -81,12 +96,24 @@ void PrintTables(const StoreInfo& info, Output& output) {
                    {"records"},
                    {"raw"},
                    {"stored"}});
+  std::vector<std::string> names, keys;
   for (const TableInfo& row : info.tables) {
-    table.Add({row.name, HumanCount(row.inputs), HumanCount(row.neurons),
-               row.chunk == 0 ? "lists" : HumanCount(row.chunk), HumanCount(row.codes),
-               row.coding + (row.mirror ? ", mirrored" : ""), std::to_string(row.input_bits),
-               Name(row.entry), Name(row.layout), Name(row.codec), HumanCount(row.records),
-               Bytes(row.raw_bytes), Bytes(row.stored_bytes)});
+    names.push_back(row.name);
+    keys.push_back(Join(SharedCells(row)));
+  }
+  for (const LayerGroup& group : GroupLayers(names, keys)) {
+    TableInfo sum = info.tables[group.members[0]];
+    for (size_t i = 1; i < group.members.size(); ++i) {
+      const TableInfo& row = info.tables[group.members[i]];
+      sum.records += row.records;
+      sum.raw_bytes += row.raw_bytes;
+      sum.stored_bytes += row.stored_bytes;
+    }
+    std::vector<std::string> cells = {group.name, std::to_string(group.members.size())};
+    for (std::string& cell : SharedCells(sum)) cells.push_back(std::move(cell));
+    cells.insert(cells.end(),
+                 {HumanCount(sum.records), Bytes(sum.raw_bytes), Bytes(sum.stored_bytes)});
+    table.Add(std::move(cells));
   }
   output.Write(table.Format());
   output.Write("\n");

@@ -1,10 +1,13 @@
 // lutdb plan MODEL: what a build would cost and give, next to the cost of keeping the weights.
 
+#include <fmt/ranges.h>
+
 #include <memory>
 
 #include "base/status.h"
 #include "cli/build_flags.h"
 #include "cli/command.h"
+#include "cli/layer_groups.h"
 #include "cli/sizes.h"
 #include "cli/text_table.h"
 #include "lutdb/build.h"
@@ -42,9 +45,16 @@ Json ToJson(const PlanReport& plan) {
 
 std::string Bytes(uint64_t bytes) { return HumanBytes(static_cast<double>(bytes)); }
 
-void PrintPlan(const PlanReport& plan, Output& output) {
-  using Align = TextTable::Align;
-  TextTable table({{"table", Align::kLeft},
+// What tables of one line have in common; their sizes are added.
+std::vector<std::string> SharedCells(const PlanTable& table) {
+  return {HumanCount(table.inputs), HumanCount(table.neurons),
+          table.chunk == 0 ? "lists" : HumanCount(table.chunk), HumanCount(table.codes),
+          std::to_string(table.input_bits)};
+}
+
+void PrintTables(const PlanReport& plan, Output& output) {
+  TextTable table({{"table", TextTable::Align::kLeft},
+                   {"tables"},
                    {"inputs"},
                    {"neurons"},
                    {"chunk"},
@@ -53,17 +63,34 @@ void PrintPlan(const PlanReport& plan, Output& output) {
                    {"entries (raw)"},
                    {"on disk (est.)"},
                    {"read per token"}});
+  std::vector<std::string> names, keys;
   for (const PlanTable& row : plan.tables) {
-    table.Add({row.name, HumanCount(row.inputs), HumanCount(row.neurons),
-               row.chunk == 0 ? "lists" : HumanCount(row.chunk), HumanCount(row.codes),
-               std::to_string(row.input_bits), Bytes(row.raw_bytes),
-               Bytes(row.stored_bytes_estimate), Bytes(row.read_bytes_per_token)});
+    names.push_back(row.name);
+    keys.push_back(fmt::format("{}", fmt::join(SharedCells(row), " ")));
+  }
+  for (const LayerGroup& group : GroupLayers(names, keys)) {
+    PlanTable sum = plan.tables[group.members[0]];
+    for (size_t i = 1; i < group.members.size(); ++i) {
+      const PlanTable& row = plan.tables[group.members[i]];
+      sum.raw_bytes += row.raw_bytes;
+      sum.stored_bytes_estimate += row.stored_bytes_estimate;
+      sum.read_bytes_per_token += row.read_bytes_per_token;
+    }
+    std::vector<std::string> cells = {group.name, std::to_string(group.members.size())};
+    for (std::string& cell : SharedCells(sum)) cells.push_back(std::move(cell));
+    cells.insert(cells.end(), {Bytes(sum.raw_bytes), Bytes(sum.stored_bytes_estimate),
+                               Bytes(sum.read_bytes_per_token)});
+    table.Add(std::move(cells));
   }
   table.AddRule();
-  table.Add({"all", "", "", "", "", "", Bytes(plan.raw_bytes), Bytes(plan.stored_bytes_estimate),
-             Bytes(plan.read_bytes_per_token)});
+  table.Add({"all", std::to_string(plan.tables.size()), "", "", "", "", "", Bytes(plan.raw_bytes),
+             Bytes(plan.stored_bytes_estimate), Bytes(plan.read_bytes_per_token)});
   output.Write(table.Format());
   output.Write("\n");
+}
+
+void PrintPlan(const PlanReport& plan, Output& output) {
+  PrintTables(plan, output);
   output.Write(FormatFacts({
       {"architecture", plan.architecture},
       {"weights in tables", HumanCount(plan.weights)},

@@ -86,6 +86,7 @@ absl::Status Generate(Flags flags, Model& model, Output& output) {
                       {"tokens_per_second", Rate(result->tokens.size(), result->seconds)},
                       {"arena", ToJson(model.arena())}});
   }
+  output.Flush().IgnoreError();  // the text comes before what is said about it
   PrintTimings(flags, *result);
   return absl::OkStatus();
 }

@@ -7,6 +7,7 @@
 #include <csignal>
 
 #include "base/status.h"
+#include "cli/layer_groups.h"
 #include "cli/output.h"
 #include "cli/progress_bar.h"
 #include "cli/text_table.h"
@@ -29,6 +30,18 @@ TEST(TextTable, AlignsAndTrims) {
 
 TEST(TextTable, Facts) {
   EXPECT_EQ(FormatFacts({{"a", "1"}, {"long", ""}, {"bb", "2"}}), "a     1\nlong\nbb    2\n");
+}
+
+TEST(LayerGroups, NamesThatDifferInOneNumber) {
+  const auto groups = GroupLayers({"m.0.q", "m.0.k", "m.1.q", "m.10.q", "head", "m.2.q", "l1"},
+                                  {"a", "a", "a", "a", "a", "b", "a"});
+  ASSERT_EQ(groups.size(), 5u);
+  EXPECT_EQ(groups[0].name, "m.*.q");
+  EXPECT_EQ(groups[0].members, (std::vector<size_t>{0, 2, 3}));
+  EXPECT_EQ(groups[1].name, "m.0.k");
+  EXPECT_EQ(groups[2].name, "head");
+  EXPECT_EQ(groups[3].name, "m.2.q");  // of another shape than its namesakes
+  EXPECT_EQ(groups[4].name, "l1");
 }
 
 TEST(FormatProgress, ShareBytesRateAndTimeLeft) {
