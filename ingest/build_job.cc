@@ -344,8 +344,12 @@ absl::Status BuildJob::Run(BuildReport* report) {
                  "or remove it to start over",
                  state_.sealed.size(), plan_.layout.ranges.size(), partial_);
   }
+  if (made.ok()) made = Publish();
+  if (made.code() == absl::StatusCode::kResourceExhausted) {
+    return ResourceExhausted("{}; finished ranges are kept in {}: build again to resume",
+                             Message(made), partial_);
+  }
   if (!made.ok()) return made;
-  LUTDB_RETURN_IF_ERROR(Publish());
   report->ranges = plan_.layout.ranges.size();
   report->ranges_resumed = ranges_resumed_;
   for (const auto& [index, result] : state_.sealed) {
