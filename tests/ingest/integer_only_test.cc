@@ -72,8 +72,11 @@ TEST_P(IntegerOnlyTest, ThresholdsGiveTheCodesOfTheFloatPipeline) {
     BuildOptions options;
     options.input_bits = 5;
     options.chunk = chunk;
-    const auto plan =
-        Plan({.activation = GetParam(), .width = 33, .layers = 3, .table = ""}, options);
+    FeedForward shape;
+    shape.activation = GetParam();
+    shape.width = 33;
+    shape.layers = 3;
+    const auto plan = Plan(shape, options);
     ASSERT_TRUE(plan.ok()) << plan.status();
     const std::vector<PlannedTable>& tables = plan->layout.tables;
     ASSERT_EQ(plan->integer->stages.size(), 3u);
@@ -84,12 +87,15 @@ TEST_P(IntegerOnlyTest, ThresholdsGiveTheCodesOfTheFloatPipeline) {
     const auto constants = MakeThresholds(stage, tables, steps);
     ASSERT_TRUE(constants.ok()) << constants.status();
 
+    // The largest sum that entries, edited ones too, can give.
+    const auto limit = static_cast<int32_t>(tables[stage.table].geometry.chunks() * 32767);
     std::mt19937 random(chunk);
     std::vector<int32_t> sums(33);
     for (int round = 0; round < 300; ++round) {
       const int bits = 1 + round % 20;
       for (int32_t& sum : sums) {
         sum = static_cast<int32_t>(random() % (2u << bits)) - (1 << bits);
+        sum = std::clamp(sum, -limit, limit);
       }
       ASSERT_EQ(CodesByThresholds(*constants, sums), CodesInFloat(stage, tables, steps, sums))
           << "sums of " << bits << " bits";
@@ -113,7 +119,9 @@ INSTANTIATE_TEST_SUITE_P(Activations, IntegerOnlyTest,
                                          "sigmoid", "tanh", "identity"));
 
 TEST_F(IntegerOnlyTest, TheGraphHasIntegerOpsAlone) {
-  const auto plan = Plan({.layers = 3}, {});
+  FeedForward shape;
+  shape.layers = 3;
+  const auto plan = Plan(shape, {});
   ASSERT_TRUE(plan.ok()) << plan.status();
   std::vector<OpKind> kinds;
   for (const Op& op : plan->graph.ops) kinds.push_back(op.kind);
