@@ -27,7 +27,8 @@ absl::StatusOr<std::unique_ptr<Model>> Model::Open(const std::string& path,
                                      : options.store.arena_bytes;
     LUTDB_ASSIGN_OR_RETURN(
         state->rows,
-        RowSource::Create(*state->store, {.arena_bytes = arena_bytes, .threads = threads}));
+        RowSource::Create(*state->store, {.arena_bytes = arena_bytes,
+                                          .threads = std::min(threads, ThreadTeam(0).count())}));
   }
   LUTDB_ASSIGN_OR_RETURN(state->forward,
                          Forward::Create(*state->store, state->rows.get(),

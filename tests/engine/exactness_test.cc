@@ -124,7 +124,7 @@ INSTANTIATE_TEST_SUITE_P(Codings, Exactness,
                                          Coding{1, Grid::kSigned, 8, EntryType::kI16},
                                          Coding{3, Grid::kSigned, 3, EntryType::kI16},
                                          Coding{2, Grid::kUnsigned, 3, EntryType::kI8},
-                                         Coding{12, Grid::kSigned, 1, EntryType::kI16}),
+                                         Coding{10, Grid::kSigned, 1, EntryType::kI16}),
                          CodingName);
 
 // Wide enough that layers, and heads over more than one segment of the cache, are split.
