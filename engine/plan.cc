@@ -67,6 +67,12 @@ class Planner {
 absl::Status Planner::Run() {
   LUTDB_ASSIGN_OR_RETURN(plan_.graph, store_.LoadGraph());
   plan_.cache_budget.limit_bytes = UsableMemoryBytes() / 2;
+  uint64_t bytes = 0;
+  for (const Value& value : plan_.graph.values) bytes += uint64_t{value.width} * sizeof(float);
+  if (bytes > UsableMemoryBytes() / 2) {
+    return ResourceExhausted("the values of one position of this model need {} MiB of memory",
+                             bytes >> 20);
+  }
   for (const Value& value : plan_.graph.values) plan_.values.push_back(MakeBuffer(value));
   LUTDB_RETURN_IF_ERROR(PlanTables());
   plan_.steps.reserve(plan_.graph.ops.size());

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/file.h"
 #include "engine/kernels/kernels.h"
 
 namespace lutdb {
@@ -43,16 +44,21 @@ absl::Status SourceMatrix::Hold() {
 absl::Status SourceMatrix::Multiply(const float* x, const float* bias, float* y) {
   if (held_ == nullptr) return MultiplyStreamed(x, bias, y);
   return team_.Split(spec_.rows, 16, spec_.rows * spec_.cols,
-                        [&](unsigned, size_t begin, size_t end) {
-                          kernels::MatVec(held_.get() + begin * spec_.cols, x,
-                                          bias == nullptr ? nullptr : bias + begin, end - begin,
-                                          spec_.cols, y + begin);
-                        });
+                     [&](unsigned, size_t begin, size_t end) {
+                       kernels::MatVec(held_.get() + begin * spec_.cols, x,
+                                       bias == nullptr ? nullptr : bias + begin, end - begin,
+                                       spec_.cols, y + begin);
+                     });
 }
 
 absl::Status SourceMatrix::MultiplyStreamed(const float* x, const float* bias, float* y) {
-  const size_t block = std::max(1u, spec_.rows_per_record);
+  const size_t block = std::clamp<uint64_t>(spec_.rows_per_record, 1, spec_.rows);
   if (scratch_.empty()) {
+    const uint64_t bytes = block * spec_.cols * sizeof(float) * team_.count();
+    if (bytes > UsableMemoryBytes() / 2) {
+      return ResourceExhausted("the records of tensor '{}' need {} MiB of memory each", spec_.name,
+                               bytes / team_.count() >> 20);
+    }
     scratch_.resize(team_.count());
     for (auto& rows : scratch_) rows = MakeAligned<float>(block * spec_.cols);
     statuses_.resize(team_.count());
@@ -61,16 +67,16 @@ absl::Status SourceMatrix::MultiplyStreamed(const float* x, const float* bias, f
   // Slices are cut between records, so that none is decoded twice.
   LUTDB_RETURN_IF_ERROR(
       team_.Split(spec_.rows, block, spec_.rows * spec_.cols * 8,
-                     [&](unsigned slice, size_t begin, size_t end) {
-                       float* rows = scratch_[slice].get();
-                       for (size_t row = begin; row < end && statuses_[slice].ok(); row += block) {
-                         const size_t count = std::min(block, end - row);
-                         statuses_[slice] = store_.ReadTensorRows(spec_.id, row, count, rows);
-                         if (!statuses_[slice].ok()) break;
-                         kernels::MatVec(rows, x, bias == nullptr ? nullptr : bias + row, count,
-                                         spec_.cols, y + row);
-                       }
-                     }));
+                  [&](unsigned slice, size_t begin, size_t end) {
+                    float* rows = scratch_[slice].get();
+                    for (size_t row = begin; row < end && statuses_[slice].ok(); row += block) {
+                      const size_t count = std::min(block, end - row);
+                      statuses_[slice] = store_.ReadTensorRows(spec_.id, row, count, rows);
+                      if (!statuses_[slice].ok()) break;
+                      kernels::MatVec(rows, x, bias == nullptr ? nullptr : bias + row, count,
+                                      spec_.cols, y + row);
+                    }
+                  }));
   for (const absl::Status& status : statuses_) LUTDB_RETURN_IF_ERROR(status);
   return absl::OkStatus();
 }
