@@ -163,6 +163,35 @@ void CheckFunctions(const SourceFile& file, Problems* problems) {
   }
 }
 
+// The words of a CMakeLists.txt. Those that use the variable of a foreach() stand for one word for
+// each of its items.
+std::set<std::string> ListedWords(std::string text) {
+  std::map<std::string, std::vector<std::string>> loops;
+  for (size_t at = text.find("foreach("); at != std::string::npos;
+       at = text.find("foreach(", at + 1)) {
+    const size_t begin = at + std::string("foreach(").size();
+    std::istringstream items(text.substr(begin, text.find(')', begin) - begin));
+    std::string variable;
+    items >> variable;
+    for (std::string item; items >> item;) loops["${" + variable + "}"].push_back(item);
+  }
+  std::replace_if(
+      text.begin(), text.end(), [](char c) { return c == '(' || c == ')' || c == '"'; }, ' ');
+  std::set<std::string> words;
+  std::istringstream stream(text);
+  for (std::string word; stream >> word;) {
+    words.insert(word);
+    for (const auto& [variable, items] : loops) {
+      const size_t place = word.find(variable);
+      if (place == std::string::npos) continue;
+      for (const std::string& item : items) {
+        words.insert(std::string(word).replace(place, variable.size(), item));
+      }
+    }
+  }
+  return words;
+}
+
 }  // namespace
 
 std::string LayerOf(const std::string& path) {
@@ -249,12 +278,7 @@ Problems CheckRegistered(const std::vector<SourceFile>& files) {
   std::map<std::string, std::set<std::string>> words;  // folder of a CMakeLists.txt -> its words
   for (const SourceFile& file : files) {
     if (!EndsWith("/" + file.path, "/CMakeLists.txt")) continue;
-    const std::string folder = file.path.substr(0, file.path.size() - 14);
-    std::string text = file.text;
-    std::replace_if(
-        text.begin(), text.end(), [](char c) { return c == '(' || c == ')' || c == '"'; }, ' ');
-    std::istringstream stream(text);
-    for (std::string word; stream >> word;) words[folder].insert(word);
+    words[file.path.substr(0, file.path.size() - 14)] = ListedWords(file.text);
   }
   for (const SourceFile& file : files) {
     if (!EndsWith(file.path, ".cc")) continue;

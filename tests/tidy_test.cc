@@ -147,6 +147,11 @@ TEST(Scanner, SourcesOutsideEveryTarget) {
   EXPECT_THAT(CheckRegistered({list, {"db/keys.cc", ""}, {"db/sub/a.cc", ""}}), IsEmpty());
   EXPECT_THAT(CheckRegistered({list, {"db/rocks.cc", ""}}), ElementsAre(HasSubstr("db/rocks.cc")));
   EXPECT_THAT(CheckRegistered({list, {"query/keys.cc", ""}}), ElementsAre(HasSubstr("query")));
+  const SourceFile loop{
+      "CMakeLists.txt",
+      "foreach(name a b)\n  lutdb_test(${name}_test SOURCES x/${name}_test.cc)\n"};
+  EXPECT_THAT(CheckRegistered({loop, {"x/a_test.cc", ""}, {"x/b_test.cc", ""}}), IsEmpty());
+  EXPECT_THAT(CheckRegistered({loop, {"x/c_test.cc", ""}}), ElementsAre(HasSubstr("c_test")));
 }
 
 TEST(Repository, FollowsTheRules) {

@@ -41,11 +41,11 @@ struct ScaleSearch {
   int candidates;
 };
 inline constexpr ScaleSearch ScaleSearchFor(int max_level) {
-  if (max_level <= 3) return {0.9375f, 33};       // down to 0.13
-  if (max_level <= 15) return {0.96875f, 36};     // down to 0.33
-  if (max_level <= 63) return {0.984375f, 28};    // down to 0.65
-  // At 8 bits every ratio near this one codes equally well within noise. This one also keeps the greedy
-  // text of the stories260K reference model, where two tokens are once only 0.004 apart.
+  if (max_level <= 3) return {0.9375f, 33};     // down to 0.13
+  if (max_level <= 15) return {0.96875f, 36};   // down to 0.33
+  if (max_level <= 63) return {0.984375f, 28};  // down to 0.65
+  // At 8 bits every ratio near this one codes equally well within noise. This one also keeps the
+  // greedy text of the stories260K reference model, where two tokens are once only 0.004 apart.
   if (max_level <= 255) return {0.992f, 16};  // down to 0.89
   if (max_level <= 2047) return {0.998046875f, 4};
   return {1.0f, 1};

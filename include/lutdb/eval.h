@@ -16,7 +16,7 @@ struct EvalReport {
   double nll = 0;         // mean natural log per token
   double perplexity = 0;  // exp(nll)
   bool has_accuracy = false;
-  double accuracy = 0;    // fraction
+  double accuracy = 0;  // fraction
   double seconds = 0;
 };
 
@@ -28,8 +28,8 @@ struct EvalOptions {
 
 // Feeds window i the ids i*W .. i*W+W-1 and predicts the next id of each; the cache is emptied
 // between windows, no BOS is inserted, the last window may be short; count = ids - 1.
-// InvalidArgument for fewer than two ids or a window beyond the context, OutOfRange for an id that is
-// not in the vocabulary.
+// InvalidArgument for fewer than two ids or a window beyond the context, OutOfRange for an id that
+// is not in the vocabulary.
 absl::StatusOr<EvalReport> EvalTokens(Model& model, absl::Span<const int32_t> ids,
                                       const EvalOptions& options);
 

@@ -3,8 +3,8 @@
 //   auto store = lutdb::Store::Open("model.lut", {});
 //   auto entries = (*store)->Get("lm_head[5, 0:4, :]");
 //
-// Thread-safe after Open. Errors are absl::Status with one clear line; nothing is printed, thrown or
-// aborted because of what a file holds.
+// Thread-safe after Open. Errors are absl::Status with one clear line; nothing is printed, thrown
+// or aborted because of what a file holds.
 #pragma once
 
 #include <cstdint>
@@ -23,11 +23,11 @@ struct TableInfo {
   std::string name;
   uint32_t inputs = 0;
   uint32_t neurons = 0;
-  uint32_t chunk = 0;   // inputs per chunk; 0 when chunks are given as lists
+  uint32_t chunk = 0;  // inputs per chunk; 0 when chunks are given as lists
   uint32_t chunks = 0;
-  uint32_t codes = 0;   // of the largest chunk
-  std::string coding;   // "signed", "unsigned" or "lists"
-  int input_bits = 0;   // largest of the table
+  uint32_t codes = 0;  // of the largest chunk
+  std::string coding;  // "signed", "unsigned" or "lists"
+  int input_bits = 0;  // largest of the table
   EntryType entry = EntryType::kI16;
   Layout layout = Layout::kTile;
   Codec codec = Codec::kSmallest;
@@ -47,10 +47,10 @@ struct StoreInfo {
   Hash128 content_hash;
   Hash128 graph_hash;
   std::vector<TableInfo> tables;
-  uint64_t raw_bytes = 0;      // addressable, decoded
-  uint64_t stored_bytes = 0;   // on disk: table records and kept source weights
+  uint64_t raw_bytes = 0;             // addressable, decoded
+  uint64_t stored_bytes = 0;          // on disk: table records and kept source weights
   uint64_t weights_stored_bytes = 0;  // of stored_bytes, the kept source weights
-  double derived_fraction = 0;  // share of entries that follow from slopes
+  double derived_fraction = 0;        // share of entries that follow from slopes
   std::vector<std::string> branches;
   uint64_t ranges = 0;
   uint64_t ranges_resumed = 0;

@@ -154,13 +154,14 @@ TEST_F(GraphFileReader, SharesTheTableOfAWeightUsedTwice) {
               StatusCode::kDataLoss, "asked for twice", model_);
 }
 
+struct BadGraph {
+  std::string text;
+  StatusCode code;
+  const char* message;
+};
+
 TEST_F(GraphFileReader, RefusesBadFiles) {
-  const std::string relu = R"({"op":"relu"})";
-  const struct {
-    std::string text;
-    StatusCode code;
-    const char* message;
-  } cases[] = {
+  const BadGraph cases[] = {
       {"", StatusCode::kDataLoss, "not valid JSON"},
       {"[]", StatusCode::kDataLoss, "not a JSON object"},
       {R"({"input":{"width":4},"ops":[]})", StatusCode::kDataLoss, "format is missing"},
@@ -178,6 +179,18 @@ TEST_F(GraphFileReader, RefusesBadFiles) {
        StatusCode::kDataLoss, "\"rnge\" is not known"},
       {R"({"format":"lutdb-graph-1","input":{"width":4},"ops":[{"op":"relu"}],"more":1})",
        StatusCode::kDataLoss, "\"more\" is not known"},
+  };
+  for (const BadGraph& bad : cases) {
+    SCOPED_TRACE(bad.text);
+    ExpectError(Open(bad.text).status(), bad.code, bad.message, directory_.path());
+  }
+  ExpectError(OpenError(model_, WithGraph(directory_.At("absent"))), StatusCode::kNotFound, "",
+              "absent");
+}
+
+TEST_F(GraphFileReader, RefusesBadOps) {
+  const std::string relu = R"({"op":"relu"})";
+  const BadGraph cases[] = {
       {GraphText(""), StatusCode::kDataLoss, "ops must be a list"},
       {GraphText("1"), StatusCode::kDataLoss, "op 0 must be an object"},
       {GraphText("{}"), StatusCode::kDataLoss, "op is missing"},
@@ -220,13 +233,10 @@ TEST_F(GraphFileReader, RefusesBadFiles) {
       {GraphText(R"({"op":"linear","weight":"a.weight"},{"op":"add","inputs":["a","input"]})"),
        StatusCode::kDataLoss, "op 1 (add): its inputs have different widths, 3 and 4"},
   };
-  for (const auto& bad : cases) {
+  for (const BadGraph& bad : cases) {
     SCOPED_TRACE(bad.text);
-    const absl::Status status = Open(bad.text).status();
-    ExpectError(status, bad.code, bad.message, directory_.path());
+    ExpectError(Open(bad.text).status(), bad.code, bad.message, directory_.path());
   }
-  ExpectError(OpenError(model_, WithGraph(directory_.At("absent"))), StatusCode::kNotFound, "",
-              "absent");
 }
 
 TEST_F(GraphFileReader, RefusesBadCodings) {
