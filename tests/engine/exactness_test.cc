@@ -127,6 +127,47 @@ INSTANTIATE_TEST_SUITE_P(Codings, Exactness,
                                          Coding{10, Grid::kSigned, 1, EntryType::kI16}),
                          CodingName);
 
+// Chunks as lists: permuted, overlapping, of different lengths, grids and bits.
+TEST(Lists, SameBitsEverywhereAndCloseToTheWeights) {
+  ScratchDirectory scratch;
+  const std::string model = scratch / "net.safetensors";
+  const std::string graph = scratch / "net.graph.json";
+  std::ofstream(model, std::ios::binary) << SafetensorsBytes({MakeTensor("w", {70, 7})});
+  std::ofstream(graph) << R"({"format": "lutdb-graph-1", "name": "lists", "input": {"width": 7},
+    "ops": [{"op": "linear", "weight": "w", "table": {"chunks": [
+      {"inputs": [6, 0], "bits": [7, 8]}, {"inputs": [3], "bits": 12},
+      {"inputs": [0, 5, 2], "bits": [2, 6, 7]}, {"inputs": [1, 4], "bits": 8}]}}]})";
+  std::vector<float> rows(7 * 20);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    rows[i] = 0.01f * static_cast<float>(static_cast<int>(i * 37 % 200) - 100);
+  }
+  std::vector<float> reference(70 * 20), expected, output(70 * 20);
+  for (const Layout layout : {Layout::kTile, Layout::kRow}) {
+    const std::string store = scratch / Name(layout);
+    BuildOptions options;
+    options.graph_file = graph;
+    options.layout = layout;
+    BuildOrFail(model, store, options);
+    for (const uint64_t arena : {uint64_t{0}, uint64_t{64} << 20}) {
+      ModelOptions open;
+      open.store.arena_bytes = arena;
+      const auto tables = OpenOrNull(store, open);
+      ASSERT_NE(tables, nullptr);
+      ASSERT_TRUE(tables->RunRows(rows, 20, absl::MakeSpan(output)).ok());
+      if (expected.empty()) expected = output;
+      EXPECT_TRUE(SameBits(output, expected)) << Name(layout) << ", arena " << arena;
+    }
+    const auto f32 = OpenOrNull(store, {.store = {}, .reference = true});
+    ASSERT_TRUE(f32->RunRows(rows, 20, absl::MakeSpan(reference)).ok());
+  }
+  double lost = 0, total = 0;
+  for (size_t i = 0; i < output.size(); ++i) {
+    lost += (output[i] - reference[i]) * (output[i] - reference[i]);
+    total += reference[i] * reference[i];
+  }
+  EXPECT_LT(lost / total, 2e-4);  // about 7 bits of the inputs
+}
+
 // Wide enough that layers, and heads over more than one segment of the cache, are split.
 class WideModel : public testing::Test {
  protected:
