@@ -76,11 +76,12 @@ std::string BlankNonCode(const std::string& text) {
     if (state == kCode) {
       const bool digit_separator = i > 0 && std::isalnum(static_cast<unsigned char>(text[i - 1]));
       if (c == 'R' && next == '"') {  // R"tag( ... )tag"
-        const size_t open = text.find('(', i);
-        const size_t close = open == std::string::npos
-                                 ? open
-                                 : text.find(")" + text.substr(i + 2, open - i - 2) + "\"", open);
-        const size_t end = close == std::string::npos ? text.size() : close + open - i;
+        const size_t open = std::min(text.find('(', i), text.size());
+        std::string closing = text.substr(i + 1, open - i - 1);
+        closing[0] = ')';
+        closing += '"';
+        const size_t close = text.find(closing, open);
+        const size_t end = close == std::string::npos ? text.size() : close + closing.size();
         for (size_t j = i; j < end; ++j) code[j] = text[j] == '\n' ? '\n' : ' ';
         i = end - 1;
         continue;
