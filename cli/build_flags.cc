@@ -34,7 +34,7 @@ void AddWord(CLI::App& app, const char* name, std::string* word, const Enum (&va
     list += (list.empty() ? "" : "|") + words.back();
   }
   app.add_option(name, *word, help + " (default: " + *word + ")")
-      ->check(CLI::IsMember(words))
+      ->check(Unlisted(CLI::IsMember(words)))
       ->type_name(list);
 }
 
@@ -43,11 +43,11 @@ void AddWord(CLI::App& app, const char* name, std::string* word, const Enum (&va
 void AddBuildFlags(CLI::App& app, BuildFlags* flags) {
   BuildOptions& options = flags->options;
   app.add_option("--input-bits", options.input_bits, "Bits of an input (default: 8)")
-      ->check(CLI::Range(1, 16))
+      ->check(Unlisted(CLI::Range(1, 16)))
       ->type_name("1..16");
   AddWord(app, "--grid", &flags->grid, kGrids, "Levels of an input");
   app.add_option("--chunk", options.chunk, "Inputs looked up together (default: 1)")
-      ->check(CLI::Range(1, 65536))
+      ->check(Unlisted(CLI::Range(1, 65536)))
       ->type_name("G");
   AddWord(app, "--entry", &flags->entry, kEntries, "Type of an entry");
   AddWord(app, "--layout", &flags->layout, kLayouts, "How entries are cut into records");

@@ -117,6 +117,8 @@ absl::Status RunCommand(const std::vector<std::string>& words, Output& output) {
   }
 }
 
+CLI::Validator Unlisted(CLI::Validator check) { return check.description(""); }
+
 void AddJson(CLI::App& app, bool* json) {
   app.add_flag("--json", *json, "Print one JSON object")
       ->multi_option_policy(CLI::MultiOptionPolicy::Throw);
@@ -124,7 +126,7 @@ void AddJson(CLI::App& app, bool* json) {
 
 void AddThreads(CLI::App& app, unsigned* threads) {
   app.add_option("--threads", *threads, "Threads to use (default: all cores)")
-      ->check(CLI::Range(1, 1024))
+      ->check(Unlisted(CLI::Range(1, 1024)))
       ->type_name("N");
 }
 
@@ -167,7 +169,7 @@ absl::Status CheckAt(const std::string& at) {
 
 void AddWait(CLI::App& app, double* wait_seconds) {
   app.add_option("--wait", *wait_seconds, "Seconds to wait for another writer (default: 30)")
-      ->check(CLI::Range(0.0, 1e6))
+      ->check(Unlisted(CLI::Range(0.0, 1e6)))
       ->type_name("SECONDS");
 }
 

@@ -35,6 +35,8 @@ absl::Status RunCommand(const std::vector<std::string>& words, Output& output);
 
 // ---- Options that several commands share ----
 
+// A check that the help does not spell out: the option's type name and text say it better.
+CLI::Validator Unlisted(CLI::Validator check);
 void AddJson(CLI::App& app, bool* json);
 void AddThreads(CLI::App& app, unsigned* threads);
 void AddStore(CLI::App& app, std::string* store);

@@ -108,7 +108,7 @@ Action DeclareEval(CLI::App& app) {
   labels->needs(images);
   app.add_option("--window", flags->eval.window,
                  "Tokens per window; the context is emptied between (default: the model's context)")
-      ->check(CLI::Range(1, 1 << 30))
+      ->check(Unlisted(CLI::Range(1, 1 << 30)))
       ->excludes(images)
       ->type_name("W");
   (void)text, (void)tokens;
