@@ -135,7 +135,8 @@ void Arena::AddTables(bool whole, const ArenaIndex& kept) {
     if (!file.ok()) continue;  // this table is served without
     const std::vector<ArenaUnit> units = (*file)->kept() ? before.units : std::vector<ArenaUnit>();
     if (!resident) {
-      if (cache_ == nullptr) cache_ = std::make_unique<RowCache>(limit_bytes_, &counters_);
+      if (cache_ == nullptr)
+        cache_ = std::make_unique<RowCache>(limit_bytes_, &counters_, &budget_);
       cache_->AddTable(table, &places[table], *std::move(file), units);
       continue;
     }
@@ -147,7 +148,8 @@ void Arena::AddTables(bool whole, const ArenaIndex& kept) {
                                .neuron_blocks = geometry.neuron_blocks(),
                                .group_chunks = geometry.tile_chunks(),
                                .block_bytes = kBlockNeurons * EntryBytes(geometry.entry()),
-                               .counters = &counters_},
+                               .counters = &counters_,
+                               .budget = &budget_},
         *std::move(file), units);
   }
 }

@@ -51,6 +51,7 @@ class Arena {
 
   uint64_t limit_bytes() const { return limit_bytes_; }
   ArenaCounters& counters() { return counters_; }
+  FillBudget& budget() { return budget_; }
 
  private:
   explicit Arena(const Context& context) : context_(context) {}
@@ -65,6 +66,7 @@ class Arena {
   std::string directory_;           // empty: anonymous memory
   std::unique_ptr<FileLock> lock_;  // of the directory; released last
   ArenaCounters counters_;
+  FillBudget budget_;
   std::vector<std::unique_ptr<ResidentTable>> residents_;  // one per table, or null
   std::unique_ptr<RowCache> cache_;
 };

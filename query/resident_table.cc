@@ -22,12 +22,14 @@ ResidentTable::ResidentTable(const Context& context, std::unique_ptr<ArenaFile> 
   groups_ = (context_.places->chunks() + context_.group_chunks - 1) / context_.group_chunks;
   state_ = std::make_unique<std::atomic<uint8_t>[]>(groups_);
   checksums_.resize(groups_);
+  checked_.resize(groups_);
   missing_ = groups_;
   for (const ArenaUnit& unit : kept) {
     if (unit.unit >= groups_ || state_[unit.unit] != kMissing) continue;
     const uint32_t group = static_cast<uint32_t>(unit.unit);
     state_[group] = kUnverified;
     checksums_[group] = unit.checksum;
+    ++kept_;
     context_.counters->used_bytes += GroupBytes(group);
   }
 }
@@ -47,13 +49,13 @@ uint64_t ResidentTable::Checksum(uint32_t group) const {
 }
 
 absl::Status ResidentTable::Fill(absl::Span<const uint32_t> chunks) {
-  if (full_.load(std::memory_order_relaxed)) return absl::OkStatus();
   const std::lock_guard<std::mutex> lock(fill_mutex_);
   std::vector<uint32_t> wanted;
   for (const uint32_t chunk : chunks) {
     const uint32_t group = chunk / context_.group_chunks;
     if (!Has(chunk) && (wanted.empty() || wanted.back() != group)) wanted.push_back(group);
   }
+  if (kept_ == 0 && (full_ || !context_.budget->allows())) return absl::OkStatus();
   return context_.workers->Split(wanted.size(), 1, [&](uint64_t begin, uint64_t end) {
     uint64_t buffer_bytes = 0;
     for (uint64_t i = begin; i < end; ++i) {
@@ -66,23 +68,35 @@ absl::Status ResidentTable::Fill(absl::Span<const uint32_t> chunks) {
       buffer_bytes = std::max(buffer_bytes, rows * context_.block_bytes);
     }
     const AlignedArray<uint8_t> buffer = MakeAligned<uint8_t>(buffer_bytes);
-    for (uint64_t i = begin; i < end && !full_.load(std::memory_order_relaxed); ++i) {
+    const unsigned sharers =
+        static_cast<unsigned>(std::min<uint64_t>(wanted.size(), context_.workers->threads()));
+    for (uint64_t i = begin; i < end; ++i) {
+      if (VerifyGroup(wanted[i])) continue;
+      if (full_.load(std::memory_order_relaxed) || !context_.budget->allows()) continue;
+      const auto start = FillBudget::Clock::now();
       LUTDB_RETURN_IF_ERROR(FillGroup(wanted[i], buffer.get(), buffer_bytes));
+      context_.budget->Spend(FillBudget::Clock::now() - start, sharers);
     }
     return absl::OkStatus();
   });
 }
 
+void ResidentTable::Publish(uint32_t group) {
+  state_[group].store(kReady, std::memory_order_release);
+  missing_.fetch_sub(1, std::memory_order_acq_rel);
+}
+
+// A group from an earlier process: believed once its bytes match; else its place is filled again.
+bool ResidentTable::VerifyGroup(uint32_t group) {
+  if (state_[group] != kUnverified || checked_[group] != 0) return false;
+  checked_[group] = 1;
+  if (Checksum(group) != checksums_[group]) return false;
+  Publish(group);
+  return true;
+}
+
 absl::Status ResidentTable::FillGroup(uint32_t group, uint8_t* buffer, uint64_t buffer_bytes) {
-  const auto publish = [&] {
-    state_[group].store(kReady, std::memory_order_release);
-    missing_.fetch_sub(1, std::memory_order_acq_rel);
-  };
-  const bool counted = state_[group] == kUnverified;  // its pages are there, right or wrong
-  if (counted && Checksum(group) == checksums_[group]) {
-    publish();
-    return absl::OkStatus();
-  }
+  const bool counted = state_[group] == kUnverified;  // its pages are there, though wrong
   const RowPlaces& places = *context_.places;
   const uint64_t stride = places.stride_bytes();
   const uint64_t row_begin = GroupRowBegin(group);
@@ -114,7 +128,7 @@ absl::Status ResidentTable::FillGroup(uint32_t group, uint8_t* buffer, uint64_t 
   checksums_[group] = Checksum(group);
   if (!counted) context_.counters->used_bytes += GroupBytes(group);
   context_.counters->fills += rows;
-  publish();
+  Publish(group);
   return absl::OkStatus();
 }
 

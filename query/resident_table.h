@@ -4,6 +4,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -26,6 +27,26 @@ struct ArenaCounters {
   std::atomic<uint64_t> evictions{0};
 };
 
+// Filling is paid for: it may take as long as making rows without the arena has taken so far, and
+// half a second more. So a short run, or one on a disk that cannot keep up with the writes, is
+// never much slower than with the arena off, and a long one has everything resident soon.
+// Thread-safe.
+class FillBudget {
+ public:
+  using Clock = std::chrono::steady_clock;
+  bool allows() const { return spent_.load() < earned_.load() + 500'000'000; }
+  void Earn(Clock::duration time) { earned_ += Nanoseconds(time); }
+  // `sharers`: threads that filled side by side.
+  void Spend(Clock::duration time, unsigned sharers) { spent_ += Nanoseconds(time) / sharers; }
+
+ private:
+  static int64_t Nanoseconds(Clock::duration time) {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(time).count();
+  }
+  std::atomic<int64_t> spent_{0};
+  std::atomic<int64_t> earned_{0};
+};
+
 class ResidentTable {
  public:
   struct Context {
@@ -37,6 +58,7 @@ class ResidentTable {
     uint32_t group_chunks = 0;
     uint32_t block_bytes = 0;  // of 64 entries
     ArenaCounters* counters = nullptr;
+    FillBudget* budget = nullptr;
   };
   // kept: units of an index of this very table, to be verified before their first use.
   ResidentTable(const Context& context, std::unique_ptr<ArenaFile> file,
@@ -50,8 +72,9 @@ class ResidentTable {
     return file_->base() + row * context_.places->stride_bytes();
   }
 
-  // Makes the groups of these chunks (ascending) resident. Errors are the store's; when the file
-  // cannot take a group, that one stays missing and nothing is reported. Thread-safe.
+  // Makes the groups of these chunks (ascending) resident, as many as the budget allows. Errors are
+  // the store's; when the file cannot take a group, that one stays missing and nothing is reported.
+  // Thread-safe.
   absl::Status Fill(absl::Span<const uint32_t> chunks);
 
   ArenaIndexTable Index() const;
@@ -59,7 +82,9 @@ class ResidentTable {
  private:
   enum State : uint8_t { kMissing = 0, kReady = 1, kUnverified = 2 };
 
+  bool VerifyGroup(uint32_t group);
   absl::Status FillGroup(uint32_t group, uint8_t* buffer, uint64_t buffer_bytes);
+  void Publish(uint32_t group);
   uint64_t GroupRowBegin(uint32_t group) const;
   uint64_t GroupBytes(uint32_t group) const;
   uint64_t Checksum(uint32_t group) const;
@@ -68,7 +93,9 @@ class ResidentTable {
   const std::unique_ptr<ArenaFile> file_;
   std::unique_ptr<std::atomic<uint8_t>[]> state_;  // one per group
   std::vector<uint64_t> checksums_;                // of groups that are not missing
+  std::vector<uint8_t> checked_;                   // groups whose checksum was compared: once
   uint32_t groups_ = 0;
+  uint32_t kept_ = 0;                 // groups that came from an index
   std::atomic<uint32_t> missing_{0};  // groups that are not ready
   std::atomic<bool> full_{false};     // a write failed: take no more
   std::mutex fill_mutex_;             // one Fill at a time

@@ -16,9 +16,11 @@ namespace {
 constexpr uint64_t kCountersMin = 1 << 12;
 constexpr uint64_t kCountersMax = 1 << 26;
 constexpr uint8_t kUsesMax = 15;
-constexpr size_t kHandLooksAt = 8;  // residents compared with one newcomer
-constexpr uint32_t kUsesAhead = 2;  // by which a newcomer must lead the least used of them
-constexpr size_t kVictimsMax = 64;  // rows that one newcomer may displace
+constexpr size_t kRowsPerLook = 16;  // rows offered between two looks at the clock
+constexpr size_t kHandLooksAt = 8;   // residents compared with one newcomer
+constexpr uint32_t kUsesAhead = 2;   // by which a newcomer must lead the least used of them
+constexpr uint32_t kUsesMin = 2;     // of any newcomer: a row met once may never come again
+constexpr size_t kVictimsMax = 64;   // rows that one newcomer may displace
 
 // One bit per row, zero at first. calloc gives pages that cost nothing until they are written,
 // which for a table of a terabyte is the difference between a few megabytes and none.
@@ -59,8 +61,11 @@ struct RowCache::Table {
   const uint8_t* At(uint64_t row) const { return file->base() + row * places->stride_bytes(); }
 };
 
-RowCache::RowCache(uint64_t limit_bytes, ArenaCounters* counters)
-    : limit_bytes_(limit_bytes), counters_(counters), registry_(std::make_shared<PinRegistry>()) {
+RowCache::RowCache(uint64_t limit_bytes, ArenaCounters* counters, FillBudget* budget)
+    : limit_bytes_(limit_bytes),
+      counters_(counters),
+      budget_(budget),
+      registry_(std::make_shared<PinRegistry>()) {
   // Sixteen counters for each page that could be resident: 0.4 % more memory, and at most 64 MiB.
   const uint64_t wanted = std::clamp(limit_bytes / kPageBytes * 16, kCountersMin, kCountersMax);
   uses_.resize(std::bit_ceil(wanted));
@@ -278,7 +283,8 @@ void RowCache::Admit(uint32_t number, const Row& row) {
     ++counters_->fills;
     return;
   }
-  if (!MakeRoom(PagesOfAlone(table, row.row).bytes(), UsesOf(key))) return;
+  const uint32_t uses = UsesOf(key);
+  if (uses < kUsesMin || !MakeRoom(PagesOfAlone(table, row.row).bytes(), uses)) return;
   // Room was counted before rows beside this one may have been evicted.
   if (counters_->used_bytes + PagesOfAlone(table, row.row).bytes() > limit_bytes_) return;
   if (!table.file->Write(row.row * stride, row.entries, stride).ok()) {
@@ -291,9 +297,13 @@ void RowCache::Admit(uint32_t number, const Row& row) {
 
 void RowCache::Offer(uint32_t table, absl::Span<const Row> rows) {
   const std::unique_lock<std::shared_mutex> lock(registry_->mutex);
-  for (const Row& row : rows) {
-    if (full_) return;
-    Admit(table, row);
+  for (size_t i = 0; i < rows.size(); i += kRowsPerLook) {
+    if (full_ || !budget_->allows()) return;
+    const auto start = FillBudget::Clock::now();
+    for (const Row& row : rows.subspan(i, kRowsPerLook)) {
+      if (!full_) Admit(table, row);
+    }
+    budget_->Spend(FillBudget::Clock::now() - start, 1);
   }
 }
 

@@ -2,11 +2,12 @@
 // tables. Goals: never beyond the budget, never a row gone while pinned, no cycling when everything
 // is read once in turn. Non-goal: the last percent of hit rate.
 //
-// Admission is by frequency: while there is room every row made is kept; after that a row must have
-// been asked for at least twice more than the least used of a few residents that a clock hand comes
-// by, which then loses its pages. Uses are counted approximately, in a table of small counters that
-// is halved from time to time. A scan over everything, each row once a round, leaves all counts
-// alike, so nothing is exchanged and what is resident keeps serving.
+// Admission is by frequency: while there is room a row is kept when it is asked for the second
+// time; after that it must have been asked for at least twice more than the least used of a few
+// residents that a clock hand comes by, which then loses its pages. Uses are counted approximately,
+// in a table of small counters that is halved from time to time. A scan over everything, each row
+// once a round, leaves all counts alike, so nothing is exchanged and what is resident keeps
+// serving.
 //
 // Memory is counted in pages: rows may share their first and last page with neighbours, and a page
 // is punched out of the file when no resident row lies in it any more.
@@ -50,7 +51,7 @@ class RowCache {
   };
 
   // counters->used_bytes may already count other tables; limit_bytes bounds it all.
-  RowCache(uint64_t limit_bytes, ArenaCounters* counters);
+  RowCache(uint64_t limit_bytes, ArenaCounters* counters, FillBudget* budget);
   ~RowCache();
 
   // Before any use. kept: rows of an index of this very table, to be verified before their first
@@ -63,7 +64,8 @@ class RowCache {
   // Sets `entries` of those rows (ascending, all of one table) that are resident, null for the
   // others, and protects them by `pins` (registered) until its `active` is false. Counts the uses.
   void Find(uint32_t table, absl::Span<Row> rows, RowPins* pins);
-  // Offers rows that were made: copies some of them into the arena. Never fails; a file that takes
+  // Offers rows that were made: copies some of them into the arena, while the budget of
+  // time allows. Never fails; a file that takes
   // no more is left as it is.
   void Offer(uint32_t table, absl::Span<const Row> rows);
 
@@ -102,6 +104,7 @@ class RowCache {
 
   const uint64_t limit_bytes_;
   ArenaCounters* const counters_;
+  FillBudget* const budget_;
   const std::shared_ptr<PinRegistry> registry_;
   std::vector<std::unique_ptr<Table>> tables_;
   std::vector<Slot> slots_;  // resident rows, in no order

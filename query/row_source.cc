@@ -204,8 +204,11 @@ absl::Status RowSource::State::MakeMissing(uint32_t table, uint32_t chunk_begin,
   }
   if (pin->requests.empty()) return absl::OkStatus();
   pin->PlaceRequests(in.stride_bytes());
+  const auto start = FillBudget::Clock::now();
   LUTDB_RETURN_IF_ERROR(reader.ReadRows(table, in, pin->requests));
-  RowCache* cache = arena == nullptr ? nullptr : arena->cache(table);
+  if (arena == nullptr) return absl::OkStatus();
+  arena->budget().Earn(FillBudget::Clock::now() - start);
+  RowCache* cache = arena->cache(table);
   if (cache == nullptr) return absl::OkStatus();
   pin->wanted.clear();
   for (size_t i = 0; i < pin->requests.size(); ++i) {
