@@ -129,6 +129,19 @@ Graph LoweredGraph(const Graph& source, const std::vector<PlannedTable>& tables,
   return graph;
 }
 
+// What inputs lack because of their offsets: W x offsets.
+void AddOffsets(const SourceTensor& weights, const std::vector<float>& offsets,
+                std::vector<float>* bias) {
+  bias->resize(weights.rows, 0.0f);
+  std::vector<float> row(weights.cols);
+  for (uint64_t n = 0; n < weights.rows; ++n) {
+    weights.ReadRow(n, 0, weights.cols, row.data());
+    double sum = (*bias)[n];
+    for (size_t i = 0; i < row.size(); ++i) sum += double{row[i]} * offsets[i];
+    (*bias)[n] = static_cast<float>(sum);
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<IntegerPlan> PlanIntegerOnly(const ModelSource& model,
@@ -145,16 +158,22 @@ absl::StatusOr<IntegerPlan> PlanIntegerOnly(const ModelSource& model,
   }
   IntegerPlan plan;
   LUTDB_ASSIGN_OR_RETURN(plan.stages, CutAtTables(model));
-  std::vector<ValueRange> inputs((*tables)[plan.stages.front().table].spec.inputs,
+  PlannedTable& first = (*tables)[plan.stages.front().table];
+  std::vector<ValueRange> inputs(first.spec.inputs,
                                  UniformRange(graph.input_low, graph.input_high));
-  for (const IntegerStage& stage : plan.stages) {
+  LUTDB_RETURN_IF_ERROR(FixInputScales(inputs, &first));
+  for (IntegerStage& stage : plan.stages) {
     PlannedTable& table = (*tables)[stage.table];
-    LUTDB_RETURN_IF_ERROR(FixInputScales(inputs, &table));
     if (stage.next_table == kNone) {
       table.spec.shared_step = true;
     } else {
       inputs = OutputRanges(model.tensors[table.spec.weight_tensor], stage, inputs);
+      stage.offsets = FixHiddenScales(inputs, &(*tables)[stage.next_table]);
     }
+  }
+  for (size_t i = 1; i < plan.stages.size(); ++i) {
+    const uint32_t weights = (*tables)[plan.stages[i].table].spec.weight_tensor;
+    AddOffsets(model.tensors[weights], plan.stages[i - 1].offsets, &plan.stages[i].bias);
   }
   plan.graph = LoweredGraph(graph, *tables, &plan.stages);
   return plan;

@@ -5,10 +5,13 @@
 // Two steps, because steps of neurons are known only after a pass over the weights: PlanIntegerOnly
 // rewrites the graph and fixes the input scales of every table; MakeThresholds makes the constants.
 //
-// Without calibration data, the range of a hidden value follows from its weights: the mean and
-// deviation it would have if inputs were independent and uniform in their range, +- kDeviations of
-// them, within what its weights can reach at all. Values outside saturate. Rejected: the reachable
-// range alone, which wastes most levels on sums that never occur.
+// Without calibration data, the range of a hidden value follows from its weights: a few times the
+// root mean square that its sum would have if inputs were independent, within what its weights can
+// reach at all. Values outside saturate. Levels are spread over each value's own range, which need
+// not have zero in its middle: the offset goes into the next table's biases. Rejected: the
+// reachable range alone, which wastes most levels on sums that never occur; the deviation about the
+// mean of uniform inputs, which is too narrow from the second hidden layer on (0.65 instead of 0.92
+// accuracy seen).
 #pragma once
 
 #include <cstdint>
@@ -38,7 +41,8 @@ struct IntegerStage {
   uint32_t table = 0;
   uint32_t next_table = kNone;   // kNone: the last one, whose largest sum is the answer
   std::vector<FoldedOp> folded;  // between this table and the next
-  std::vector<float> bias;       // per neuron; empty: none
+  std::vector<float> bias;       // per neuron, with what offsets before it take; empty: none
+  std::vector<float> offsets;    // subtracted from the folded values before they are coded
   uint32_t op = 0;               // index in the graph of the kThresholds, or the last kTableSums
 };
 

@@ -64,7 +64,7 @@ struct Lane {
   }
 
   uint16_t IndexOf(int64_t sum) const {
-    float y = ValueOf(sum, stage.folded.size());
+    float y = ValueOf(sum, stage.folded.size()) - stage.offsets[neuron];
     if (!next.input_scales.empty()) y = y / next.input_scales[neuron];
     uint16_t index = 0;
     kernels::LevelIndices(&y, 1, next.spec.fixed_scale, levels, &index);

@@ -44,7 +44,7 @@ std::vector<uint16_t> CodesInFloat(const IntegerStage& stage,
     for (uint32_t p = 0; p < geometry.positions(chunk).size(); ++p) {
       const Position& position = geometry.positions(chunk)[p];
       const uint32_t input = geometry.InputAt(chunk, p);
-      float x = input == kPadding ? 0.0f : y[input];
+      float x = input == kPadding ? 0.0f : y[input] - stage.offsets[input];
       if (input != kPadding && !next.input_scales.empty()) x /= next.input_scales[input];
       uint16_t index = 0;
       kernels::LevelIndices(&x, 1, next.spec.fixed_scale,
