@@ -107,7 +107,7 @@ absl::Status TileRange::MakeBlock(uint32_t begin, uint32_t end, uint32_t block, 
     for (uint32_t c = group * tile_chunks; c < last; ++c) codes += geometry.codes(c);
     const uint64_t made = codes * slopes_.steps().size();
     result->raw_bytes += made * entry_bytes;
-    if (sums.derived) result->derived_entries += made;
+    result->derived_entries += made;
     if (options_.progress != nullptr) {
       options_.progress->Add(made * entry_bytes, made * entry_bytes, record_.size());
     }

@@ -34,10 +34,11 @@ struct RangeOptions {
 struct RangeResult {
   uint64_t file_bytes = 0;
   uint64_t records = 0;
-  uint64_t raw_bytes = 0;        // entries, or bytes of source weights
-  uint64_t stored_bytes = 0;     // keys and values
-  uint64_t derived_entries = 0;  // entries that follow from slopes
-  Hash128 cells;                 // sum of cell hashes; tables only
+  uint64_t raw_bytes = 0;     // entries, or bytes of source weights
+  uint64_t stored_bytes = 0;  // keys and values
+  // Entries that follow from slopes: all that a build makes, whatever codec writes them.
+  uint64_t derived_entries = 0;
+  Hash128 cells;  // sum of cell hashes; tables only
   bool operator==(const RangeResult&) const = default;
 };
 

@@ -131,6 +131,7 @@ absl::Status RowRange::WriteChunk(uint32_t chunk, db::SstWriter* file, RangeResu
     }
     const uint64_t bytes = (end - begin) * row_bytes;
     result->raw_bytes += bytes;
+    result->derived_entries += bytes / entry_bytes_;
     if (options_.progress != nullptr) options_.progress->Add(bytes, bytes, bytes);
   }
   for (CellHasher& hasher : hashers_) result->cells += hasher.Finish();

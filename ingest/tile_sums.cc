@@ -113,17 +113,13 @@ TileSums MakeTileRecord(const PlannedTable& table, const TileId& tile, Slopes sl
   if (trial.entries) {
     scratch->entries.resize(ShapeOf(geometry, tile).stored_codes * CodeBytes(geometry));
   }
-  TileSums sums =
+  const TileSums sums =
       summer->Sum(tile, steps, codes, trial.entries ? scratch->entries.data() : nullptr);
-  sums.derived = trial.product;
   if (trial.product) EncodeProductTile(geometry, tile, slopes, sums.checksum, record);
   if (!trial.entries) return sums;
   std::string* other = trial.product ? &scratch->record : record;
   EncodeEntryTile(geometry, tile, scratch->entries.data(), table.spec.codec, other);
-  if (trial.product && other->size() < record->size()) {
-    record->swap(*other);
-    sums.derived = false;
-  }
+  if (trial.product && other->size() < record->size()) record->swap(*other);
   return sums;
 }
 

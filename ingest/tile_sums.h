@@ -35,7 +35,6 @@ class ProductDecoder {
 struct TileSums {
   Hash128 cells;          // sum of the cell hashes of the tile's chunks
   uint64_t checksum = 0;  // XXH3-64 of the record's payload
-  bool derived = false;   // MakeTileRecord: it wrote slopes, not entries
 };
 
 // Reusable; not thread-safe.

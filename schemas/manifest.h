@@ -16,7 +16,7 @@ struct TableStats {
   uint64_t records = 0;
   uint64_t raw_bytes = 0;        // all entries decoded: sum of codes x neurons x entry bytes
   uint64_t stored_bytes = 0;     // bytes of its record keys and values
-  uint64_t derived_entries = 0;  // entries that follow from slopes (product records)
+  uint64_t derived_entries = 0;  // entries that follow from slopes: all, until edits are baked in
   bool operator==(const TableStats&) const = default;
 };
 
