@@ -14,7 +14,10 @@
 namespace lutdb {
 
 struct Workers::State {
-  explicit State(unsigned threads) : arena(static_cast<int>(threads)) {}
+  // More threads than cores only make oneTBB complain on standard error.
+  explicit State(unsigned threads)
+      : arena(std::min(static_cast<int>(threads),
+                       std::max(1, tbb::this_task_arena::max_concurrency()))) {}
   tbb::task_arena arena;  // made lazily by its first use, so that a single lookup never pays for it
 };
 
