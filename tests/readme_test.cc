@@ -75,7 +75,8 @@ TEST(Readme, NamesEveryPublicHeader) {
   std::istringstream paths(listed.out);
   int count = 0;
   for (std::string path; std::getline(paths, path); ++count) {
-    const std::string name = "`" + path.substr(std::string("include/").size()) + "`";
+    std::string name = "`";
+    name.append(path, std::string("include/").size()).append("`");
     EXPECT_TRUE(text.find(name) != std::string::npos) << name;
   }
   EXPECT_GE(count, 6);
