@@ -127,6 +127,60 @@ INSTANTIATE_TEST_SUITE_P(Codings, Exactness,
                                          Coding{10, Grid::kSigned, 1, EntryType::kI16}),
                          CodingName);
 
+// 65,535 and 65,536 codes: the widest a code can be. One small layer, because each holds 9 million
+// entries.
+class SixteenBits : public testing::TestWithParam<Grid> {};
+
+TEST_P(SixteenBits, SameBitsHoweverKept) {
+  ScratchDirectory scratch;
+  const std::string model = scratch / "net.safetensors";
+  const std::string graph = scratch / "net.graph.json";
+  std::ofstream(model, std::ios::binary) << SafetensorsBytes({MakeTensor("w", {70, 2})});
+  std::ofstream(graph) << R"({"format": "lutdb-graph-1", "name": "wide", "input": {"width": 2},
+    "ops": [{"op": "linear", "weight": "w"}]})";
+  std::vector<float> rows(2 * 50);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    rows[i] = 0.013f * static_cast<float>(static_cast<int>(i * 37 % 200) - 100);
+  }
+  std::vector<float> expected, output(70 * 50);
+  std::set<std::string> hashes;
+  const auto run = [&](const Keeping& keeping) {
+    BuildOptions options;
+    options.graph_file = graph;
+    options.input_bits = 16;
+    options.grid = GetParam();
+    options.layout = keeping.layout;
+    options.codec = keeping.codec;
+    options.mirror = keeping.mirror;
+    const std::string store = scratch / "store";
+    std::filesystem::remove_all(store);
+    const auto report = BuildStore(model, store, options);
+    ASSERT_TRUE(report.ok()) << Message(report.status());
+    hashes.insert(report->content_hash.Hex());
+    for (const uint64_t arena : {uint64_t{0}, uint64_t{100} << 10, uint64_t{256} << 20}) {
+      ModelOptions open;
+      open.store.arena_bytes = arena;
+      open.store.threads = arena == 0 ? 1 : 2;
+      const auto tables = OpenOrNull(store, open);
+      ASSERT_NE(tables, nullptr);
+      ASSERT_TRUE(tables->RunRows(rows, 50, absl::MakeSpan(output)).ok());
+      if (expected.empty()) expected = output;
+      EXPECT_TRUE(SameBits(output, expected))
+          << Name(keeping.layout) << Name(keeping.codec) << keeping.mirror << ", arena " << arena;
+    }
+  };
+  for (const bool mirror : {false, true}) {
+    for (const Codec codec : {Codec::kProduct, Codec::kDelta, Codec::kRaw}) {
+      run({Layout::kTile, codec, mirror});
+    }
+    run({Layout::kRow, Codec::kRaw, mirror});
+  }
+  EXPECT_EQ(hashes.size(), 1u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Grids, SixteenBits, testing::Values(Grid::kSigned, Grid::kUnsigned),
+                         [](const auto& info) { return std::string(Name(info.param)); });
+
 // Chunks as lists: permuted, overlapping, of different lengths, grids and bits.
 TEST(Lists, SameBitsEverywhereAndCloseToTheWeights) {
   ScratchDirectory scratch;
