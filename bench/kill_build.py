@@ -63,6 +63,7 @@ def build_with_kills(a, store, peace, draw, report):
         sealed = now
 
 
+def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("model")
     parser.add_argument("work")

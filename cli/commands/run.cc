@@ -55,7 +55,9 @@ void PrintTimings(const Flags& flags, const GenerateResult& result) {
 absl::Status Generate(Flags flags, Model& model, Output& output) {
   std::atomic<bool>* stop = StopOnSignals();
   flags.generate.cancel = stop;
+  bool begun = false;
   const TextSink stream = [&](std::string_view text) {
+    begun = true;
     output.Write(text);
     output.Flush().IgnoreError();           // an error is met again at the end
     if (!output.open()) stop->store(true);  // nobody reads on
@@ -68,7 +70,7 @@ absl::Status Generate(Flags flags, Model& model, Output& output) {
     LUTDB_ASSIGN_OR_RETURN(const std::vector<int32_t> ids, ReadTokenFile(flags.tokens));
     result = model.GenerateFromTokens(ids, flags.generate, sink);
   }
-  if (!flags.json) output.Write("\n");
+  if (begun || (result.ok() && !flags.json)) output.Write("\n");
   if (absl::IsCancelled(result.status())) {
     return Error(absl::StatusCode::kCancelled, "interrupted; run the command again to start over");
   }
