@@ -70,7 +70,8 @@ void WriteLookupJson(const Lookup& lookup, Output& output) {
   output.Write(",\n\"codes\": ");
   WriteArray(lookup.codes, output);
   output.Write(",\n\"step\": ");
-  WriteArray(lookup.step, output);
+  // As doubles, so that every reader gets the f32 exactly, whatever it parses numbers into.
+  WriteArray(std::vector<double>(lookup.step.begin(), lookup.step.end()), output);
   output.Write(",\n\"levels\": [");
   for (size_t k = 0; k < lookup.levels.size(); ++k) {
     if (k > 0) output.Write(",");
