@@ -13,6 +13,7 @@
 #include "ingest/forced_isa.h"
 #include "ingest/kept_tensor.h"
 #include "ingest/parallel.h"
+#include "ingest/progress_meter.h"
 #include "ingest/range_check.h"
 #include "ingest/range_writer.h"
 #include "ingest/tensor_pass.h"
@@ -86,12 +87,19 @@ class Repairer {
     const auto check = [&](uint64_t i, unsigned) -> absl::Status {
       RangeFindings found;
       const absl::Status status = CheckRange(*store_.rocks, contents_, ranges[i], &found);
+      meter_.Add(ranges[i].raw_bytes, ranges[i].raw_bytes, 0);
       if (status.ok()) return status;
       const std::lock_guard lock(mutex);
       damaged_.insert(i);
       return absl::OkStatus();
     };
-    return ParallelFor(ranges.size(), ThreadsOf(options_.threads), options_.cancel, check);
+    uint64_t total = 0;
+    for (const RangePlan& range : ranges) total += range.raw_bytes;
+    meter_.Start("records", total, 0);
+    LUTDB_RETURN_IF_ERROR(
+        ParallelFor(ranges.size(), ThreadsOf(options_.threads), options_.cancel, check));
+    meter_.Finish();
+    return absl::OkStatus();
   }
 
   bool Overlaps(const db::LiveFile& file, const RangePlan& range) const {
