@@ -8,7 +8,7 @@
 
 #include "base/status.h"
 #include "cli/command.h"
-#include "cli/npy.h"
+#include "base/npy.h"
 #include "cli/sizes.h"
 #include "cli/text_table.h"
 #include "lutdb/store.h"

@@ -10,7 +10,7 @@
 #include "base/status.h"
 #include "cli/command.h"
 #include "cli/interrupt.h"
-#include "cli/npy.h"
+#include "base/npy.h"
 #include "cli/sizes.h"
 #include "lutdb/eval.h"
 #include "lutdb/model.h"

@@ -1,4 +1,4 @@
-#include "cli/npy.h"
+#include "base/npy.h"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>

@@ -1,11 +1,11 @@
 // .npy files come from anywhere.
 
 #include "base/check.h"
-#include "cli/npy.h"
+#include "base/npy.h"
 #include "tests/fuzz/fuzz_target.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t count) {
-  const auto array = lutdb::cli::ParseNpy({reinterpret_cast<const char*>(bytes), count}, "x.npy");
+  const auto array = lutdb::ParseNpy({reinterpret_cast<const char*>(bytes), count}, "x.npy");
   if (!array.ok()) return 0;
   LUTDB_CHECK(array->values.size() <= count);
   LUTDB_CHECK(array->rows() * array->row_width() == array->values.size());

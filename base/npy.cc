@@ -1,4 +1,4 @@
-#include "cli/npy.h"
+#include "base/npy.h"
 
 #include <sys/stat.h>
 
@@ -12,7 +12,7 @@
 #include "base/file.h"
 #include "base/status.h"
 
-namespace lutdb::cli {
+namespace lutdb {
 namespace {
 
 constexpr std::string_view kMagic = "\x93NUMPY";
@@ -214,7 +214,8 @@ uint64_t NpyArray::row_width() const {
   return width;
 }
 
-absl::StatusOr<NpyArray> ParseNpy(std::string_view bytes, const std::string& path) {
+absl::StatusOr<NpyArray> ParseNpy(std::string_view bytes, const std::string& path,
+                                  uint64_t bytes_max) {
   if (bytes.size() < 10 || bytes.substr(0, kMagic.size()) != kMagic) {
     return DataLoss("{}: not a .npy file", path);
   }
@@ -256,15 +257,19 @@ absl::StatusOr<NpyArray> ParseNpy(std::string_view bytes, const std::string& pat
     return DataLoss("{}: the shape in the header does not fit the {} bytes of data", path,
                     data.size());
   }
+  if (data_bytes / type->bytes > bytes_max / sizeof(float)) {
+    return ResourceExhausted("{}: its {} values are more than the {} bytes it may take in memory",
+                             path, data_bytes / type->bytes, bytes_max);
+  }
   array.integers = type->integers;
   array.values.resize(data_bytes / type->bytes);
   type->convert(data.data(), &array.values);
   return array;
 }
 
-absl::StatusOr<NpyArray> ReadNpy(const std::string& path) {
+absl::StatusOr<NpyArray> ReadNpy(const std::string& path, uint64_t bytes_max) {
   LUTDB_ASSIGN_OR_RETURN(const MappedFile file, MappedFile::Open(path));
-  return ParseNpy(file.view(), path);
+  return ParseNpy(file.view(), path, bytes_max);
 }
 
 absl::Status WriteNpy(const std::string& path, absl::Span<const uint64_t> shape,
@@ -297,4 +302,4 @@ absl::Status WriteNpy(const std::string& path, absl::Span<const uint64_t> shape,
   return file->Finish();
 }
 
-}  // namespace lutdb::cli
+}  // namespace lutdb

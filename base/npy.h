@@ -1,4 +1,4 @@
-// NumPy's .npy files: arrays in and out of the command line.
+// NumPy's .npy files: arrays in and out.
 //
 // Read: format 1.0 to 3.0, C order, little-endian (or one-byte) integers and f32 / f64. Written:
 // format 1.0. Not read: Fortran order, big-endian, complex, structured or pickled arrays. A file is
@@ -13,7 +13,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 
-namespace lutdb::cli {
+namespace lutdb {
 
 struct NpyArray {
   std::vector<uint64_t> shape;  // empty: one number
@@ -27,10 +27,12 @@ struct NpyArray {
 };
 
 // NotFound, FailedPrecondition (not a file), DataLoss (damaged or not an array), Unimplemented (an
-// array of a kind lutdb does not read). Errors name the path.
-absl::StatusOr<NpyArray> ReadNpy(const std::string& path);
+// array of a kind lutdb does not read), ResourceExhausted (values of more than bytes_max bytes as
+// f32). Errors name the path.
+absl::StatusOr<NpyArray> ReadNpy(const std::string& path, uint64_t bytes_max = UINT64_MAX);
 // The same from bytes; `path` is for messages.
-absl::StatusOr<NpyArray> ParseNpy(std::string_view bytes, const std::string& path);
+absl::StatusOr<NpyArray> ParseNpy(std::string_view bytes, const std::string& path,
+                                  uint64_t bytes_max = UINT64_MAX);
 
 // Writes shape (at least one dimension) and elements, row-major. The elements of `values` fill the
 // shape exactly (a check of ours). A new file takes its name only when it is complete; something
@@ -41,4 +43,4 @@ absl::Status WriteNpy(const std::string& path, absl::Span<const uint64_t> shape,
 absl::Status WriteNpy(const std::string& path, absl::Span<const uint64_t> shape,
                       absl::Span<const int16_t> values, bool one_byte);
 
-}  // namespace lutdb::cli
+}  // namespace lutdb
