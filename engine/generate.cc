@@ -17,20 +17,18 @@ double SecondsSince(std::chrono::steady_clock::time_point start) {
 class TextStream {
  public:
   TextStream(const Tokenizer& tokenizer, const TextSink& sink, std::string* text)
-      : tokenizer_(tokenizer), sink_(sink), text_(*text) {}
+      : tokenizer_(tokenizer), decoder_(tokenizer), sink_(sink), text_(*text) {}
 
   absl::Status Add(int32_t token) {
     if (!tokenizer_.present()) return absl::OkStatus();
-    LUTDB_ASSIGN_OR_RETURN(const std::string_view piece, tokenizer_.Piece(previous_, token));
-    previous_ = token;
     const size_t before = text_.size();
-    joiner_.Push(piece, &text_);
+    LUTDB_RETURN_IF_ERROR(decoder_.Push(token, &text_));
     Emit(before);
     return absl::OkStatus();
   }
   void Finish() {
     const size_t before = text_.size();
-    joiner_.Finish(&text_);
+    decoder_.Finish(&text_);
     Emit(before);
   }
 
@@ -40,10 +38,9 @@ class TextStream {
   }
 
   const Tokenizer& tokenizer_;
+  TokenDecoder decoder_;
   const TextSink& sink_;
   std::string& text_;
-  Utf8Joiner joiner_;
-  int32_t previous_ = -1;
 };
 
 bool IsCancelled(const GenerateOptions& options) {

@@ -34,7 +34,7 @@ absl::StatusOr<std::unique_ptr<Model>> Model::Open(const std::string& path,
                          Forward::Create(*state->store, state->rows.get(),
                                          {.threads = threads, .reference = options.reference}));
   LUTDB_ASSIGN_OR_RETURN(TokenizerSpec tokenizer, state->store->LoadTokenizer());
-  state->tokenizer = std::make_unique<Tokenizer>(std::move(tokenizer));
+  LUTDB_ASSIGN_OR_RETURN(state->tokenizer, Tokenizer::Create(std::move(tokenizer)));
   return std::unique_ptr<Model>(new Model(std::move(state)));
 }
 
@@ -130,8 +130,9 @@ absl::Status Model::Feed(int32_t token, absl::Span<float> logits) {
 
 void Model::Reset() { state_->forward->Reset(); }
 
-absl::StatusOr<std::vector<int32_t>> Model::Encode(std::string_view text) const {
-  return state_->tokenizer->Encode(text);
+absl::StatusOr<std::vector<int32_t>> Model::Encode(std::string_view text,
+                                                   const EncodeOptions& options) const {
+  return state_->tokenizer->Encode(text, options);
 }
 
 absl::StatusOr<std::string> Model::Decode(absl::Span<const int32_t> tokens) const {

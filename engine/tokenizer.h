@@ -1,16 +1,27 @@
-// Text <-> tokens by a TokenizerSpec. One kind so far: score BPE, as llama2.c and SentencePiece do
-// it.
+// Text <-> tokens by a TokenizerSpec, whatever format it came from.
+//
+// Encoding runs one pipeline for every format: added tokens are cut out of the text; the rest is
+// normalised, split into words, and each word turned into tokens by the model; the ids are put
+// between the spec's prefix and suffix. The formats' differences are in the data
+// (ingest/tokenizer_* lower them), not here. SentencePiece's own library was not taken because it
+// and protobuf, which other readers need, cannot share one program.
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "engine/tokenizer_normalize.h"
+#include "engine/tokenizer_split.h"
+#include "engine/tokenizer_vocabulary.h"
+#include "engine/tokenizer_words.h"
 #include "engine/utf8.h"
+#include "lutdb/model.h"
 #include "schemas/tokenizer_spec.h"
 
 namespace lutdb {
@@ -18,36 +29,69 @@ namespace lutdb {
 // Immutable after construction; thread-safe.
 class Tokenizer {
  public:
-  // spec.kind may be kAbsent: then Encode and Decode refuse. spec was checked when it was parsed.
-  explicit Tokenizer(TokenizerSpec spec);
+  // spec was checked when it was parsed; its kind may be kAbsent: then Encode and decoding refuse.
+  // DataLoss when an expression or character map of it is broken.
+  static absl::StatusOr<std::unique_ptr<Tokenizer>> Create(TokenizerSpec spec);
   Tokenizer(const Tokenizer&) = delete;
 
   bool present() const { return spec_.kind != TokenizerKind::kAbsent; }
   const TokenizerSpec& spec() const { return spec_; }
+  // Ids are 0 .. size() - 1.
+  size_t size() const { return spec_.tokens.size(); }
+  // Whether the token is for control and has no text: BOS, EOS, special added tokens.
+  bool IsControl(uint32_t token) const { return control_[token]; }
 
-  // BOS (when the spec says so), then the text: a space before it when it is not empty, each UTF-8
-  // character as its token, or as byte tokens, or as the unknown token; then the adjacent pair
-  // whose union is the token of highest score is merged, the leftmost among equals, until there is
-  // none. O(n log n). InvalidArgument for text that is not UTF-8 or a character without any token.
-  absl::StatusOr<std::vector<int32_t>> Encode(std::string_view text) const;
+  // O(n log n) in the length of the text. InvalidArgument for text that is not UTF-8 or a character
+  // without any token; ResourceExhausted when an expression takes too many steps on this text.
+  absl::StatusOr<std::vector<int32_t>> Encode(std::string_view text,
+                                              const EncodeOptions& options = {}) const;
 
-  // The bytes of one token that follows `previous` (-1: none): a byte token's byte, nothing for BOS
-  // and EOS, one leading space dropped after BOS. OutOfRange for an id that does not exist.
-  absl::StatusOr<std::string_view> Piece(int32_t previous, int32_t token) const;
-
-  // Pieces joined; bytes that are not UTF-8 become U+FFFD.
+  // The text of tokens; bytes that are not UTF-8 become U+FFFD. OutOfRange for an id that does not
+  // exist.
   absl::StatusOr<std::string> Decode(absl::Span<const int32_t> tokens) const;
 
  private:
-  absl::Status AppendCharacter(std::string_view character, std::vector<int32_t>* tokens) const;
-  void Merge(std::vector<int32_t>* tokens) const;
-  uint32_t Find(std::string_view piece) const;
+  friend class TokenDecoder;
+  explicit Tokenizer(TokenizerSpec spec);
+
+  absl::Status CreateSteps();
+  absl::Status CreateMatchers();
+  absl::Status EncodePlain(std::string_view text, bool at_start, const EncodeOptions& options,
+                           std::vector<int32_t>* tokens) const;
+  absl::Status EncodeWords(std::string text, bool at_start, std::vector<int32_t>* tokens) const;
+  absl::Status EncodeWord(std::string_view word, std::vector<int32_t>* tokens) const;
 
   TokenizerSpec spec_;
-  std::unordered_map<std::string_view, uint32_t> ids_;  // views into spec_.tokens; lowest id wins
-  std::vector<uint32_t> byte_ids_;                      // token of each byte, kNone when absent
-  std::vector<int16_t> byte_of_;                        // per token: its byte, -1 when none
-  std::string bytes_;                                   // all 256, for pieces to point into
+  Vocabulary vocabulary_;
+  std::vector<bool> control_;
+  std::vector<uint32_t> prefix_;
+  std::optional<Normalizer> normalizer_;
+  std::optional<Splitter> splitter_;
+  std::optional<AddedTokenMatcher> raw_added_, normalized_added_;
+  std::optional<PairMerger> merger_;
+  std::optional<UnigramModel> unigram_;
+  std::optional<WordPieceModel> word_piece_;
+};
+
+// Tokens to text, one at a time; never gives out half a character. Not thread-safe.
+class TokenDecoder {
+ public:
+  explicit TokenDecoder(const Tokenizer& tokenizer);
+  // Appends to *text what has become complete. OutOfRange for an id that does not exist,
+  // FailedPrecondition without a tokenizer; then nothing is appended.
+  absl::Status Push(int32_t token, std::string* text);
+  // Ends the text: a character that was cut short becomes U+FFFD.
+  void Finish(std::string* text) { joiner_.Finish(text); }
+
+ private:
+  std::string Piece(uint32_t token) const;
+
+  const Tokenizer& tokenizer_;
+  Utf8Joiner joiner_;
+  uint32_t previous_ = kNone;
+  uint32_t strip_left_;      // spaces still to be dropped where the text begins
+  bool begun_ = false;       // a token with text came
+  bool word_ended_ = false;  // the last token ended a word: the next one begins with a space
 };
 
 }  // namespace lutdb

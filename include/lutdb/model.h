@@ -25,6 +25,11 @@ struct ModelOptions {
   bool reference = false;  // use the kept source weights in f32 instead of the tables
 };
 
+struct EncodeOptions {
+  bool add_special = true;    // what the tokenizer puts around a text (BOS, EOS, [CLS], ...)
+  bool parse_special = true;  // special tokens written in the text are tokens; otherwise plain text
+};
+
 struct GenerateOptions {
   uint32_t max_tokens = 256;
   float temperature = 0.8f;  // 0: greedy
@@ -77,7 +82,8 @@ class Model {
   absl::Status Feed(int32_t token, absl::Span<float> logits);
   void Reset();  // empties the context
 
-  absl::StatusOr<std::vector<int32_t>> Encode(std::string_view text) const;
+  absl::StatusOr<std::vector<int32_t>> Encode(std::string_view text,
+                                              const EncodeOptions& options = {}) const;
   absl::StatusOr<std::string> Decode(absl::Span<const int32_t> tokens) const;
   // FailedPrecondition without a tokenizer (unless prompt is given as tokens).
   absl::StatusOr<GenerateResult> Generate(std::string_view prompt, const GenerateOptions& options,

@@ -64,24 +64,28 @@ std::vector<int32_t> SlowMerge(const TokenizerSpec& spec, std::vector<int32_t> t
 }
 
 TEST(Tokenizer, EmptyTextIsBosAlone) {
-  const Tokenizer tokenizer(SmallSpec());
+  const auto owner = *Tokenizer::Create(SmallSpec());
+  const Tokenizer& tokenizer = *owner;
   EXPECT_EQ(*tokenizer.Encode(""), std::vector<int32_t>{1});
 }
 
 TEST(Tokenizer, MergesTheBestPairFirst) {
-  const Tokenizer tokenizer(SmallSpec());
+  const auto owner = *Tokenizer::Create(SmallSpec());
+  const Tokenizer& tokenizer = *owner;
   // "bc" scores more than "ab", so "abc" is reached through neither order but a + bc.
   EXPECT_EQ(Pieces(tokenizer, "abc"), (std::vector<std::string>{"\n<s>\n", " ", "abc"}));
   EXPECT_EQ(Pieces(tokenizer, "ab"), (std::vector<std::string>{"\n<s>\n", " ", "ab"}));
 }
 
 TEST(Tokenizer, LeftmostPairWinsTies) {
-  const Tokenizer tokenizer(SmallSpec());
+  const auto owner = *Tokenizer::Create(SmallSpec());
+  const Tokenizer& tokenizer = *owner;
   EXPECT_EQ(Pieces(tokenizer, "aaa"), (std::vector<std::string>{"\n<s>\n", " ", "aa", "a"}));
 }
 
 TEST(Tokenizer, UnknownCharactersBecomeBytes) {
-  const Tokenizer tokenizer(SmallSpec());
+  const auto owner = *Tokenizer::Create(SmallSpec());
+  const Tokenizer& tokenizer = *owner;
   EXPECT_EQ(Pieces(tokenizer, "\xC3\xA9\xE2\x82\xAC"),
             (std::vector<std::string>{"\n<s>\n", " ", "\xC3\xA9", "<0xE2>", "<0x82>", "<0xAC>"}));
 }
@@ -89,22 +93,26 @@ TEST(Tokenizer, UnknownCharactersBecomeBytes) {
 TEST(Tokenizer, WithoutByteTokensTheUnknownTokenStands) {
   TokenizerSpec spec = SmallSpec();
   spec.tokens[3 + 0x82] = "<gone>";
-  const Tokenizer tokenizer(spec);
+  const auto owner = *Tokenizer::Create(spec);
+  const Tokenizer& tokenizer = *owner;
   EXPECT_EQ(Pieces(tokenizer, "\xE2\x82\xAC"), (std::vector<std::string>{"\n<s>\n", " ", "<unk>"}));
   spec.unknown = kNone;
-  const Tokenizer refusing(spec);
+  const auto refusing_owner = *Tokenizer::Create(spec);
+  const Tokenizer& refusing = *refusing_owner;
   EXPECT_TRUE(absl::IsInvalidArgument(refusing.Encode("\xE2\x82\xAC").status()));
 }
 
 TEST(Tokenizer, RefusesTextThatIsNotUtf8) {
-  const Tokenizer tokenizer(SmallSpec());
+  const auto owner = *Tokenizer::Create(SmallSpec());
+  const Tokenizer& tokenizer = *owner;
   for (const char* text : {"\xFF", "a\xC3", "\xC0\x80", "\xED\xA0\x80", "\xF5\x80\x80\x80"}) {
     EXPECT_TRUE(absl::IsInvalidArgument(tokenizer.Encode(text).status())) << text;
   }
 }
 
 TEST(Tokenizer, AgreesWithTheRuleOnRandomText) {
-  const Tokenizer tokenizer(SmallSpec());
+  const auto owner = *Tokenizer::Create(SmallSpec());
+  const Tokenizer& tokenizer = *owner;
   std::mt19937 random(7);
   for (int round = 0; round < 300; ++round) {
     std::string text;
@@ -119,21 +127,24 @@ TEST(Tokenizer, AgreesWithTheRuleOnRandomText) {
 }
 
 TEST(Tokenizer, DecodingUndoesEncoding) {
-  const Tokenizer tokenizer(SmallSpec());
+  const auto owner = *Tokenizer::Create(SmallSpec());
+  const Tokenizer& tokenizer = *owner;
   for (const std::string text : {"", "abc", " leading", "caf\xC3\xA9 \xE2\x82\xAC\n", "  two"}) {
     EXPECT_EQ(*tokenizer.Decode(*tokenizer.Encode(text)), text);
   }
 }
 
 TEST(Tokenizer, OnlyTheSpaceAfterBosIsDropped) {
-  const Tokenizer tokenizer(SmallSpec());
+  const auto owner = *Tokenizer::Create(SmallSpec());
+  const Tokenizer& tokenizer = *owner;
   EXPECT_EQ(*tokenizer.Decode({259, 260}), " a");
   EXPECT_EQ(*tokenizer.Decode({1, 259, 260}), "a");
   EXPECT_EQ(*tokenizer.Decode({1, 260, 259, 260}), "a a");
 }
 
 TEST(Tokenizer, BytesThatAreNoCharacterBecomeTheReplacement) {
-  const Tokenizer tokenizer(SmallSpec());
+  const auto owner = *Tokenizer::Create(SmallSpec());
+  const Tokenizer& tokenizer = *owner;
   EXPECT_EQ(*tokenizer.Decode({3 + 0xE2, 3 + 0x82, 260}),
             "\xEF\xBF\xBD"
             "a");
@@ -141,15 +152,18 @@ TEST(Tokenizer, BytesThatAreNoCharacterBecomeTheReplacement) {
 }
 
 TEST(Tokenizer, RefusesUnknownIds) {
-  const Tokenizer tokenizer(SmallSpec());
+  const auto owner = *Tokenizer::Create(SmallSpec());
+  const Tokenizer& tokenizer = *owner;
   EXPECT_TRUE(absl::IsOutOfRange(tokenizer.Decode({-1}).status()));
   EXPECT_TRUE(absl::IsOutOfRange(tokenizer.Decode({100000}).status()));
-  const Tokenizer absent{TokenizerSpec{}};
+  const auto absent_owner = *Tokenizer::Create({});
+  const Tokenizer& absent = *absent_owner;
   EXPECT_TRUE(absl::IsFailedPrecondition(absent.Encode("a").status()));
 }
 
 TEST(Tokenizer, LongTextIsNotQuadratic) {
-  const Tokenizer tokenizer(SmallSpec());
+  const auto owner = *Tokenizer::Create(SmallSpec());
+  const Tokenizer& tokenizer = *owner;
   const std::string text(400000, 'a');
   EXPECT_EQ(tokenizer.Encode(text)->size(), 2 + 100000u);  // BOS, space, "aaaa" each
 }
