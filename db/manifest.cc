@@ -1,5 +1,8 @@
 #include "db/manifest.h"
 
+#include <chrono>
+#include <thread>
+
 #include "base/status.h"
 #include "db/keys.h"
 #include "db/store_files.h"
@@ -19,6 +22,22 @@ absl::Status CheckPresent(const std::string& path) {
   return NotFound("no store at {}: build one with `lutdb build MODEL {}`", path, path);
 }
 
+// Opening for reading meets files that a writer, in this moment, replaces by newer ones: what fails
+// while there is a writer is tried again.
+template <typename Open>
+absl::StatusOr<std::unique_ptr<Rocks>> OpenBesideWriter(const std::string& path, const Open& open) {
+  constexpr int kAttempts = 20;
+  constexpr auto kPause = std::chrono::milliseconds(10);
+  auto rocks = open();
+  for (int attempt = 1; attempt < kAttempts && !rocks.ok(); ++attempt) {
+    const bool writer = PathExists(LockPath(path)) && !FileLock::Acquire(LockPath(path), 0).ok();
+    if (!writer && attempt > 1) break;  // once more: it may have just closed
+    std::this_thread::sleep_for(kPause);
+    rocks = open();
+  }
+  return rocks;
+}
+
 // Damage to one SST file concerns the records in it: when it keeps the database from opening, it is
 // opened all the same, and reading what is damaged says so.
 absl::StatusOr<std::unique_ptr<Rocks>> OpenRocks(const std::string& path, Access access,
@@ -33,6 +52,13 @@ absl::StatusOr<std::unique_ptr<Rocks>> OpenRocks(const std::string& path, Access
 
 }  // namespace
 
+absl::StatusOr<std::unique_ptr<Rocks>> OpenHistory(const std::string& path,
+                                                   const OpenOptions& options) {
+  OpenOptions history = options;
+  history.history_only = true;
+  return OpenBesideWriter(path, [&] { return Rocks::OpenForReading(RocksPath(path), history); });
+}
+
 absl::StatusOr<OpenedStore> OpenStore(const std::string& path, Access access,
                                       const OpenOptions& options) {
   LUTDB_RETURN_IF_ERROR(CheckPresent(path));
@@ -41,7 +67,12 @@ absl::StatusOr<OpenedStore> OpenStore(const std::string& path, Access access,
   if (access == Access::kWrite) {
     LUTDB_ASSIGN_OR_RETURN(store.lock, FileLock::Acquire(LockPath(path), options.wait_seconds));
   }
-  LUTDB_ASSIGN_OR_RETURN(store.rocks, OpenRocks(RocksPath(path), access, options));
+  const auto open = [&] { return OpenRocks(RocksPath(path), access, options); };
+  if (access == Access::kWrite) {
+    LUTDB_ASSIGN_OR_RETURN(store.rocks, open());
+  } else {
+    LUTDB_ASSIGN_OR_RETURN(store.rocks, OpenBesideWriter(path, open));
+  }
   auto bytes = store.rocks->Get(Family::kDefault, kManifestKey);
   if (bytes.status().code() == absl::StatusCode::kNotFound) {
     return DataLoss("{} holds no manifest: it is not a finished lutdb store", path);

@@ -29,4 +29,8 @@ enum class Access { kRead, kWrite };
 absl::StatusOr<OpenedStore> OpenStore(const std::string& path, Access access,
                                       const OpenOptions& options);
 
+// The history of a store alone, as of now; for readers that follow a branch. Errors of OpenStore.
+absl::StatusOr<std::unique_ptr<Rocks>> OpenHistory(const std::string& path,
+                                                   const OpenOptions& options);
+
 }  // namespace lutdb::db

@@ -21,8 +21,8 @@ struct Rocks::State {
   // Opens for writing.
   absl::Status Open(const rocksdb::DBOptions& options) {
     rocksdb::DB* raw = nullptr;
-    LUTDB_RETURN_IF_ERROR(
-        TranslateOpen(rocksdb::DB::Open(options, path, AllFamilies(cache), &families, &raw), path));
+    LUTDB_RETURN_IF_ERROR(TranslateOpen(
+        rocksdb::DB::Open(options, path, Families(cache, false), &families, &raw), path));
     database.reset(raw);
     writable = true;
     return absl::OkStatus();
@@ -40,7 +40,7 @@ struct Rocks::State {
   ~State() {
     // Handles before the database: the other order aborts in Debian's build.
     for (rocksdb::ColumnFamilyHandle* handle : families) {
-      database->DestroyColumnFamilyHandle(handle);
+      if (handle != nullptr) database->DestroyColumnFamilyHandle(handle);
     }
     if (database && writable) (void)database->Close();
   }
@@ -99,11 +99,18 @@ absl::StatusOr<std::unique_ptr<Rocks>> Rocks::OpenForReading(const std::string& 
                                                              const OpenOptions& options) {
   auto state = std::make_unique<State>(path, options);
   rocksdb::DB* raw = nullptr;
-  LUTDB_RETURN_IF_ERROR(
-      TranslateOpen(rocksdb::DB::OpenForReadOnly(DatabaseOptions(options), path,
-                                                 AllFamilies(state->cache), &state->families, &raw),
-                    path));
+  LUTDB_RETURN_IF_ERROR(TranslateOpen(
+      rocksdb::DB::OpenForReadOnly(DatabaseOptions(options), path,
+                                   Families(state->cache, options.history_only), &state->families,
+                                   &raw),
+      path));
   state->database.reset(raw);
+  if (options.history_only) {  // by number of family: those left out stay null
+    std::vector<rocksdb::ColumnFamilyHandle*> opened(kFamilies, nullptr);
+    opened[static_cast<size_t>(Family::kDefault)] = state->families[0];
+    opened[static_cast<size_t>(Family::kHistory)] = state->families[1];
+    state->families = std::move(opened);
+  }
   return std::unique_ptr<Rocks>(new Rocks(std::move(state)));
 }
 

@@ -24,6 +24,8 @@ struct OpenOptions {
   uint64_t cache_bytes = 64 << 20;  // RocksDB block cache
   int open_files_max = 512;         // tables are opened when first read
   double wait_seconds = 30;         // writers: how long to wait for another writer
+  // For reading only: opens the families `default` and `history` alone, which is quick in any store.
+  bool history_only = false;
   // Opens although SST files are damaged or missing, to find and mend them (verify, repair). Reads
   // of what is damaged are DataLoss all the same.
   bool tolerate_damage = false;

@@ -102,11 +102,12 @@ rocksdb::DBOptions DatabaseOptions(const OpenOptions& options) {
   return database;
 }
 
-std::vector<rocksdb::ColumnFamilyDescriptor> AllFamilies(
-    const std::shared_ptr<rocksdb::Cache>& cache) {
+std::vector<rocksdb::ColumnFamilyDescriptor> Families(
+    const std::shared_ptr<rocksdb::Cache>& cache, bool history_only) {
   std::vector<rocksdb::ColumnFamilyDescriptor> families;
   for (int i = 0; i < kFamilies; ++i) {
     const auto family = static_cast<Family>(i);
+    if (history_only && family != Family::kDefault && family != Family::kHistory) continue;
     families.emplace_back(FamilyName(family), FamilyOptions(family, cache));
   }
   return families;

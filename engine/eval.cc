@@ -72,6 +72,7 @@ absl::StatusOr<EvalReport> EvalTokens(Model& model, absl::Span<const int32_t> id
                         model.output_width());
     }
   }
+  const Model::CommitHold hold(model);
   EvalReport report;
   report.count = ids.size() - 1;
   Ticker ticker(options, report.count);
@@ -110,6 +111,7 @@ absl::StatusOr<EvalReport> EvalImages(Model& model, const std::string& images_pa
     return InvalidArgument("the images of {} have {} pixels, but the network takes {} inputs",
                            images_path, images->item_bytes(), model.input_width());
   }
+  const Model::CommitHold hold(model);
   EvalReport report;
   report.count = images->count();
   Ticker ticker(options, report.count);

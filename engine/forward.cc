@@ -35,6 +35,10 @@ absl::StatusOr<std::unique_ptr<Forward>> Forward::Create(const StoreReader& stor
   return forward;
 }
 
+void Forward::Use(std::shared_ptr<const Edits> edits) {
+  if (look_up_add_ != nullptr) look_up_add_->Use(std::move(edits));
+}
+
 absl::Status Forward::RunToken(uint32_t token, bool want_output) {
   const Graph& graph = plan_->graph;
   if (position_ >= graph.context) {

@@ -30,6 +30,9 @@ class Forward {
   uint32_t position() const { return position_; }  // tokens fed so far
   void Reset() { position_ = 0; }
 
+  // The edits of the commit that later runs read (null: the base); not in reference mode.
+  void Use(std::shared_ptr<const Edits> edits);
+
   // Feeds a token at position(). want_output false: the steps behind the last attention are left
   // out and output() is not written. OutOfRange when the context is full or for an unknown token.
   absl::Status RunToken(uint32_t token, bool want_output);

@@ -89,6 +89,7 @@ absl::StatusOr<GenerateResult> Model::GenerateFromTokens(absl::Span<const int32_
     return OutOfRange("the prompt of {} tokens does not fit the context of {}", prompt.size(),
                       context());
   }
+  const CommitHold hold(*this);
   GenerateResult result;
   result.prompt_tokens = static_cast<uint32_t>(prompt.size());
   TextStream text(*state_->tokenizer, sink, &result.text);

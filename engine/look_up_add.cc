@@ -26,10 +26,14 @@ absl::Status LookUpAdd::Sums(uint32_t table, absl::Span<const uint16_t> codes, i
   for (size_t begin = 0; begin < codes.size(); begin += block) {
     const size_t count = std::min(block, codes.size() - begin);
     LUTDB_RETURN_IF_ERROR(
-        rows_.Pin(table, static_cast<uint32_t>(begin), codes.subspan(begin, count), &pinned_));
+        rows_.Pin(table, static_cast<uint32_t>(begin), codes.subspan(begin, count), &pinned_,
+                  edits_.get()));
     const absl::Status added = geometry.entry() == EntryType::kI8
                                    ? AddPinned<int8_t>(geometry.neurons(), acc)
                                    : AddPinned<int16_t>(geometry.neurons(), acc);
+    for (const EntryEditValue& entry : pinned_.additions()) {
+      acc[entry.neuron] += int32_t{entry.value} - entry.base;
+    }
     pinned_.Release();
     LUTDB_RETURN_IF_ERROR(added);
   }

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -18,6 +20,9 @@ class LookUpAdd {
   // All three outlive it.
   LookUpAdd(const StoreReader& store, RowSource& rows, ThreadTeam& team);
 
+  // The edits of the commit that sums are made of from now on (null: the base).
+  void Use(std::shared_ptr<const Edits> edits) { edits_ = std::move(edits); }
+
   // codes: one per chunk of the table, each below its chunk's number of codes. acc: one per neuron,
   // overwritten.
   absl::Status Sums(uint32_t table, absl::Span<const uint16_t> codes, int32_t* acc);
@@ -29,6 +34,7 @@ class LookUpAdd {
   const StoreReader& store_;
   RowSource& rows_;
   ThreadTeam& team_;
+  std::shared_ptr<const Edits> edits_;
   PinnedRows pinned_;
   std::vector<std::vector<const void*>> shifted_;  // per slice: row pointers moved to its neurons
 };

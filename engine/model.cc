@@ -14,12 +14,9 @@ Model::~Model() = default;
 
 absl::StatusOr<std::unique_ptr<Model>> Model::Open(const std::string& path,
                                                    const ModelOptions& options) {
-  if (options.store.at != "main") {
-    return NotFound("no branch, tag or commit '{}' in {}: only 'main' exists", options.store.at,
-                    path);
-  }
   auto state = std::make_unique<State>();
   LUTDB_ASSIGN_OR_RETURN(state->store, StoreReader::Open(path, options.store.cache_bytes));
+  LUTDB_ASSIGN_OR_RETURN(state->view, BranchView::Open(*state->store, options.store.at));
   const unsigned threads = ThreadTeam(options.store.threads).count();
   if (!options.reference) {
     const uint64_t arena_bytes = options.store.arena_bytes == OpenStoreOptions::kArenaDefault
@@ -37,6 +34,22 @@ absl::StatusOr<std::unique_ptr<Model>> Model::Open(const std::string& path,
   LUTDB_ASSIGN_OR_RETURN(state->tokenizer, Tokenizer::Create(std::move(tokenizer)));
   return std::unique_ptr<Model>(new Model(std::move(state)));
 }
+
+absl::Status Model::State::BeginBatch() {
+  if (chosen) return absl::OkStatus();
+  LUTDB_ASSIGN_OR_RETURN(std::shared_ptr<const Edits> edits, view->Current());
+  forward->Use(std::move(edits));
+  chosen = holds > 0;
+  return absl::OkStatus();
+}
+
+Model::CommitHold::CommitHold(Model& model) : model_(model) { ++model_.state_->holds; }
+
+Model::CommitHold::~CommitHold() {
+  if (--model_.state_->holds == 0) model_.state_->chosen = false;
+}
+
+std::string Model::commit() const { return state_->view->latest()->commit(); }
 
 bool Model::is_language_model() const { return state_->graph().is_language_model(); }
 
@@ -96,6 +109,7 @@ absl::Status Model::RunRows(absl::Span<const float> input, size_t count, absl::S
                            (bad - input.begin()) % input_width(),
                            (bad - input.begin()) / input_width());
   }
+  LUTDB_RETURN_IF_ERROR(state_->BeginBatch());
   for (size_t row = 0; row < count; ++row) {
     LUTDB_RETURN_IF_ERROR(state_->forward->RunRow(input.data() + row * input_width()));
     CopyOutput(state_->forward->output(), output.data() + row * output_width());
@@ -106,6 +120,7 @@ absl::Status Model::RunRows(absl::Span<const float> input, size_t count, absl::S
 absl::Status Model::RunPixels(absl::Span<const uint8_t> pixels, size_t count,
                               absl::Span<float> output) {
   LUTDB_RETURN_IF_ERROR(CheckRows(*this, pixels.size(), count, output.size()));
+  LUTDB_RETURN_IF_ERROR(state_->BeginBatch());
   for (size_t row = 0; row < count; ++row) {
     LUTDB_RETURN_IF_ERROR(state_->forward->RunPixels(pixels.data() + row * input_width()));
     CopyOutput(state_->forward->output(), output.data() + row * output_width());
@@ -123,6 +138,7 @@ absl::Status Model::Feed(int32_t token, absl::Span<float> logits) {
   if (token < 0) {
     return OutOfRange("token {} is not below the vocabulary size {}", token, output_width());
   }
+  LUTDB_RETURN_IF_ERROR(state_->BeginBatch());
   LUTDB_RETURN_IF_ERROR(state_->forward->RunToken(static_cast<uint32_t>(token), !logits.empty()));
   if (!logits.empty()) CopyOutput(state_->forward->output(), logits.data());
   return absl::OkStatus();

@@ -6,6 +6,7 @@
 #include "engine/forward.h"
 #include "engine/tokenizer.h"
 #include "lutdb/model.h"
+#include "query/branch_view.h"
 #include "query/row_source.h"
 #include "query/store_reader.h"
 
@@ -14,11 +15,17 @@ namespace lutdb {
 // Members are destroyed in reverse: what runs first, what it reads from last.
 struct Model::State {
   std::unique_ptr<StoreReader> store;
+  std::unique_ptr<BranchView> view;
   std::unique_ptr<RowSource> rows;  // null in reference mode
   std::unique_ptr<Forward> forward;
   std::unique_ptr<Tokenizer> tokenizer;
   std::vector<float> logits;  // of the last token fed by generation
 
+  unsigned holds = 0;   // CommitHold
+  bool chosen = false;  // the commit of the hold
+
+  // Before the first table of a batch: takes the newest commit.
+  absl::Status BeginBatch();
   const Graph& graph() const { return forward->plan().graph; }
 };
 

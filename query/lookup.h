@@ -1,5 +1,6 @@
-// Entries by key: the slow and exact way into a table, for people and tools. Every record that a
-// selection touches is read once, in batches sorted by key, and decoded by as many threads as pay.
+// Entries of the base by key: the slow and exact way into a table, for people and tools. Every
+// record that a selection touches is read once, in batches sorted by key, and decoded by as many
+// threads as pay.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "lutdb/store.h"
+#include "query/edits.h"
 #include "query/store_reader.h"
 #include "query/workers.h"
 
@@ -30,5 +32,9 @@ absl::Status GatherSelection(const StoreReader& store, const Workers& workers,
 // One entry per key, in the keys' order; keys may repeat. OutOfRange for a key that does not exist.
 absl::Status GatherEntries(const StoreReader& store, const Workers& workers,
                            absl::Span<const EntryKey> keys, int16_t* out);
+
+// Puts the edits of a commit over entries that one of the two above gathered.
+void ApplyEdits(const Edits& edits, const Selection& selection, int16_t* out);
+void ApplyEdits(const Edits& edits, absl::Span<const EntryKey> keys, int16_t* out);
 
 }  // namespace lutdb

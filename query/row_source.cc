@@ -30,6 +30,7 @@ struct PinnedRows::State {
   std::vector<RowCache::Row> wanted;     // of a row cache: the rows that are not zero
   std::vector<RowRequest> requests;      // rows to make, in pinned order
   std::vector<size_t> requested;         // their indices in `rows`
+  std::vector<EntryEditValue> additions;
   AlignedArray<uint8_t> scratch;
   uint64_t scratch_bytes = 0;
   RowPins pins;
@@ -73,7 +74,9 @@ const void* const* PinnedRows::rows() const { return state_->rows.data(); }
 const int8_t* PinnedRows::signs() const {
   return state_->any_negated ? state_->signs.data() : nullptr;
 }
+absl::Span<const EntryEditValue> PinnedRows::additions() const { return state_->additions; }
 void PinnedRows::Release() {
+  state_->additions.clear();
   state_->rows.clear();
   state_->any_negated = false;
   state_->pins.active.store(false, std::memory_order_release);
@@ -92,6 +95,8 @@ struct RowSource::State {
   absl::Status PinResident(ResidentTable* resident, uint32_t chunk_begin, PinnedRows::State* pin);
   void PinCached(RowCache* cache, uint32_t table, PinnedRows::State* pin);
   absl::Status MakeMissing(uint32_t table, uint32_t chunk_begin, PinnedRows::State* pin);
+  void PutEdits(const TableEdits& edits, uint32_t table, uint32_t chunk_begin,
+                absl::Span<const uint16_t> codes, PinnedRows::State* pin) const;
 };
 
 RowSource::RowSource(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -219,8 +224,29 @@ absl::Status RowSource::State::MakeMissing(uint32_t table, uint32_t chunk_begin,
   return absl::OkStatus();
 }
 
+// Rows in which many entries are edited are replaced; of the others the differences are listed. An
+// edited code of a mirrored table so gets a row of its own.
+void RowSource::State::PutEdits(const TableEdits& edits, uint32_t table, uint32_t chunk_begin,
+                                absl::Span<const uint16_t> codes, PinnedRows::State* pin) const {
+  const TableGeometry& geometry = store.geometry(table);
+  const absl::Span<const uint32_t> edited = edits.chunks();
+  size_t at = static_cast<size_t>(std::lower_bound(edited.begin(), edited.end(), chunk_begin) -
+                                  edited.begin());
+  for (; at < edited.size() && edited[at] - chunk_begin < codes.size(); ++at) {
+    const size_t i = edited[at] - chunk_begin;
+    const RowEdits* row = edits.at(at).Find(codes[i]);
+    if (row == nullptr) continue;
+    if (row->dense(geometry.neurons())) {
+      pin->rows[i] = row->Whole(geometry, pin->rows[i], pin->signs[i] < 0);
+      pin->signs[i] = 1;
+    } else {
+      pin->additions.insert(pin->additions.end(), row->entries().begin(), row->entries().end());
+    }
+  }
+}
+
 absl::Status RowSource::Pin(uint32_t table, uint32_t chunk_begin, absl::Span<const uint16_t> codes,
-                            PinnedRows* pinned) {
+                            PinnedRows* pinned, const Edits* edits) {
   State& state = *state_;
   PinnedRows::State& pin = *pinned->state_;
   pinned->Release();
@@ -241,8 +267,13 @@ absl::Status RowSource::Pin(uint32_t table, uint32_t chunk_begin, absl::Span<con
   if (cache != nullptr) state.PinCached(cache, table, &pin);
   const bool whole = resident != nullptr && resident->complete();
   if (status.ok() && !whole) status = state.MakeMissing(table, chunk_begin, &pin);
-  if (!status.ok()) pinned->Release();
-  return status;
+  if (!status.ok()) {
+    pinned->Release();
+    return status;
+  }
+  const TableEdits* edited = edits == nullptr ? nullptr : edits->table(table);
+  if (edited != nullptr) state.PutEdits(*edited, table, chunk_begin, codes, &pin);
+  return absl::OkStatus();
 }
 
 ArenaStats RowSource::stats() const {

@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "coding/levels.h"
+#include "query/edits.h"
 #include "query/store_reader.h"
 
 namespace lutdb {
@@ -31,6 +32,8 @@ class PinnedRows {
   const void* const* rows()
       const;                    // entry of neuron 0 of each row; null where all entries are zero
   const int8_t* signs() const;  // +1 / -1 per row, or null when all are +1
+  // Edited entries that the rows do not have yet: value - base is to be added for the neuron.
+  absl::Span<const EntryEditValue> additions() const;
   void Release();
 
  private:
@@ -62,9 +65,10 @@ class RowSource {
 
   // Pins the rows of chunks [chunk_begin, chunk_begin + codes.size()) for the given codes. Row
   // pointers are 64-byte aligned, each row has geometry.neurons() entries readable to the next
-  // multiple of 64 bytes.
+  // multiple of 64 bytes. edits: of the commit to be read (null: the base), held by the caller
+  // until Release.
   absl::Status Pin(uint32_t table, uint32_t chunk_begin, absl::Span<const uint16_t> codes,
-                   PinnedRows* pinned);
+                   PinnedRows* pinned, const Edits* edits = nullptr);
 
   ArenaStats stats() const;
 

@@ -12,6 +12,9 @@
 #include "db/store_files.h"
 #include "query/address.h"
 #include "query/arena.h"
+#include "query/branch_view.h"
+#include "query/edited_hash.h"
+#include "query/history_reader.h"
 #include "query/lookup.h"
 #include "query/store_reader.h"
 #include "query/workers.h"
@@ -53,7 +56,7 @@ StoreInfo DescribeStore(const StoreReader& store) {
   info.integer_only = manifest.integer_only;
   info.content_hash = manifest.content_hash;
   info.graph_hash = manifest.graph_hash;
-  info.branches = {"main"};
+  info.generation = manifest.generation;
   info.ranges = manifest.ranges;
   info.ranges_resumed = manifest.ranges_resumed;
   double entries = 0;
@@ -142,6 +145,7 @@ struct Store::State {
   State(std::unique_ptr<StoreReader> reader_in, unsigned threads)
       : reader(std::move(reader_in)), workers(threads) {}
   std::unique_ptr<StoreReader> reader;
+  std::unique_ptr<BranchView> view;
   Workers workers;
   StoreInfo info;
 };
@@ -153,12 +157,12 @@ absl::StatusOr<std::unique_ptr<Store>> Store::Open(const std::string& path,
                                                    const OpenStoreOptions& options) {
   LUTDB_ASSIGN_OR_RETURN(std::unique_ptr<StoreReader> reader,
                          StoreReader::Open(path, options.cache_bytes));
-  if (options.at != "main") {
-    return NotFound("{}: no branch, tag or commit {}; this store has the branch main", path,
-                    options.at);
-  }
   auto state = std::make_unique<State>(std::move(reader), options.threads);
+  LUTDB_ASSIGN_OR_RETURN(state->view, BranchView::Open(*state->reader, options.at));
   state->info = DescribeStore(*state->reader);
+  const HistoryReader history(state->reader->rocks(), state->reader->geometries(), path);
+  LUTDB_ASSIGN_OR_RETURN(const HistoryReader::Refs branches, history.Branches());
+  for (const auto& [name, commit] : branches) state->info.branches.push_back(name);
   LUTDB_ASSIGN_OR_RETURN(const Graph graph, state->reader->LoadGraph());
   state->info.architecture = graph.architecture;
   // A tokenizer can be megabytes: whether there is one is seen without reading it.
@@ -194,7 +198,9 @@ absl::StatusOr<Lookup> Store::Get(const std::string& address) const {
   LUTDB_ASSIGN_OR_RETURN(const std::vector<float> steps, reader.Steps(selection.table));
   lookup.step.reserve(selection.neurons.size());
   for (const uint32_t neuron : selection.neurons) lookup.step.push_back(steps[neuron]);
+  LUTDB_ASSIGN_OR_RETURN(const std::shared_ptr<const Edits> edits, state_->view->Current());
   LUTDB_RETURN_IF_ERROR(GatherSelection(reader, state_->workers, selection, lookup.entries.data()));
+  ApplyEdits(*edits, selection, lookup.entries.data());
   lookup.neurons = std::move(selection.neurons);
   lookup.chunks = std::move(selection.chunks);
   lookup.codes = std::move(selection.codes);
@@ -206,7 +212,20 @@ absl::Status Store::GetEntries(absl::Span<const EntryKey> keys, absl::Span<int16
     return InvalidArgument("{} keys need {} entries of room, not {}", keys.size(), keys.size(),
                            entries.size());
   }
-  return GatherEntries(*state_->reader, state_->workers, keys, entries.data());
+  LUTDB_ASSIGN_OR_RETURN(const std::shared_ptr<const Edits> edits, state_->view->Current());
+  LUTDB_RETURN_IF_ERROR(GatherEntries(*state_->reader, state_->workers, keys, entries.data()));
+  ApplyEdits(*edits, keys, entries.data());
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Hash128> Store::ContentHash() const {
+  LUTDB_ASSIGN_OR_RETURN(const std::shared_ptr<const Edits> edits, state_->view->Current());
+  return EditedContentHash(*state_->reader, *edits);
+}
+
+absl::StatusOr<Store::Head> Store::head() const {
+  LUTDB_ASSIGN_OR_RETURN(const std::shared_ptr<const Edits> edits, state_->view->Current());
+  return Head{edits->commit(), edits->entries()};
 }
 
 }  // namespace lutdb

@@ -14,6 +14,7 @@
 #include "db/keys.h"
 #include "db/manifest.h"
 #include "engine/kernels/kernels.h"
+#include "query/commit_feed.h"
 
 namespace lutdb {
 namespace {
@@ -53,6 +54,7 @@ size_t EditDistance(std::string_view a, std::string_view b) {
 
 struct StoreReader::State {
   db::OpenedStore store;
+  uint64_t commit_counter = 0;
   std::vector<TableGeometry> geometries;
   absl::flat_hash_map<std::string, uint32_t> table_by_name;
 
@@ -65,11 +67,21 @@ StoreReader::~StoreReader() = default;
 
 absl::StatusOr<std::unique_ptr<StoreReader>> StoreReader::Open(const std::string& path,
                                                                uint64_t cache_bytes) {
-  LUTDB_RETURN_IF_ERROR(ApplyForcedIsa());
   db::OpenOptions options;
   options.cache_bytes = cache_bytes;
+  const uint64_t commit_counter = ReadCommitCounter(path);
+  LUTDB_ASSIGN_OR_RETURN(db::OpenedStore store, db::OpenStore(path, db::Access::kRead, options));
+  LUTDB_ASSIGN_OR_RETURN(std::unique_ptr<StoreReader> reader, Over(std::move(store)));
+  reader->state_->commit_counter = commit_counter;
+  return reader;
+}
+
+absl::StatusOr<std::unique_ptr<StoreReader>> StoreReader::Over(db::OpenedStore store) {
+  LUTDB_RETURN_IF_ERROR(ApplyForcedIsa());
   auto state = std::make_unique<State>();
-  LUTDB_ASSIGN_OR_RETURN(state->store, db::OpenStore(path, db::Access::kRead, options));
+  state->store = std::move(store);
+  const std::string& path = state->store.path;
+  state->commit_counter = ReadCommitCounter(path);
   const Manifest& manifest = state->store.manifest;
   state->geometries.reserve(manifest.tables.size());
   for (const TableSpec& spec : manifest.tables) {
@@ -89,6 +101,8 @@ absl::StatusOr<std::unique_ptr<StoreReader>> StoreReader::Open(const std::string
 const std::string& StoreReader::path() const { return state_->store.path; }
 const Manifest& StoreReader::manifest() const { return state_->store.manifest; }
 const db::Rocks& StoreReader::rocks() const { return *state_->store.rocks; }
+uint64_t StoreReader::commit_counter() const { return state_->commit_counter; }
+const std::vector<TableGeometry>& StoreReader::geometries() const { return state_->geometries; }
 
 absl::StatusOr<Graph> StoreReader::LoadGraph() const {
   LUTDB_ASSIGN_OR_RETURN(const std::string bytes, Blob(db::kGraphKey));

@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "coding/levels.h"
+#include "db/manifest.h"
 #include "db/rocks.h"
 #include "schemas/graph.h"
 #include "schemas/manifest.h"
@@ -23,6 +24,8 @@ class StoreReader {
   // damaged, Unimplemented for a newer format version.
   static absl::StatusOr<std::unique_ptr<StoreReader>> Open(const std::string& path,
                                                            uint64_t cache_bytes);
+  // Over a database opened by the caller, for writing perhaps; the reader takes it.
+  static absl::StatusOr<std::unique_ptr<StoreReader>> Over(db::OpenedStore store);
   ~StoreReader();
 
   const std::string& path() const;
@@ -31,7 +34,11 @@ class StoreReader {
   absl::StatusOr<Graph> LoadGraph() const;
   absl::StatusOr<TokenizerSpec> LoadTokenizer() const;  // kind kNone when there is none
 
+  // The store's counter of commits (query/commit_feed.h) from before it was opened.
+  uint64_t commit_counter() const;
+
   const TableSpec& spec(uint32_t table) const;
+  const std::vector<TableGeometry>& geometries() const;
   const TableGeometry& geometry(uint32_t table) const;
   // Index of a table by name; NotFound names the nearest.
   absl::StatusOr<uint32_t> FindTable(const std::string& name) const;

@@ -94,6 +94,22 @@ class Model {
 
   ArenaReport arena() const;
 
+  // The commit that the last batch was read from; "": the build.
+  std::string commit() const;
+
+  // While it lives, all calls of the model are one batch: they see one commit, the newest at the
+  // first call. Without it each call of Run, Feed or Generate is a batch of its own, and a commit
+  // made meanwhile is in the next.
+  class CommitHold {
+   public:
+    explicit CommitHold(Model& model);
+    ~CommitHold();
+    CommitHold(const CommitHold&) = delete;
+
+   private:
+    Model& model_;
+  };
+
  private:
   struct State;
   explicit Model(std::unique_ptr<State> state);

@@ -44,13 +44,14 @@ struct StoreInfo {
   std::string source_name;
   bool integer_only = false;
   bool has_tokenizer = false;
-  Hash128 content_hash;
+  Hash128 content_hash;  // of the base generation; Store::ContentHash has the edits in it
   Hash128 graph_hash;
   std::vector<TableInfo> tables;
   uint64_t raw_bytes = 0;             // addressable, decoded
   uint64_t stored_bytes = 0;          // on disk: table records and kept source weights
   uint64_t weights_stored_bytes = 0;  // of stored_bytes, the kept source weights
   double derived_fraction = 0;        // share of entries that follow from slopes
+  uint32_t generation = 1;  // of the base: raised by each bake
   std::vector<std::string> branches;
   uint64_t ranges = 0;
   uint64_t ranges_resumed = 0;
@@ -93,13 +94,25 @@ class Store {
   ~Store();
   Store(const Store&) = delete;
 
-  const StoreInfo& info() const;
+  const StoreInfo& info() const;  // as of Open
+
+  // Of the newest commit of the ref the store was opened at, with its edits: reads every cell they
+  // touch.
+  absl::StatusOr<Hash128> ContentHash() const;
+  // The newest commit of that ref ("": the build), and how many entries differ there from the base.
+  struct Head {
+    std::string commit;
+    uint64_t edited_entries = 0;
+  };
+  absl::StatusOr<Head> head() const;
 
   // Entries by address: table[neurons, chunks, codes] with NumPy indexing (integer, a:b, a:b:s, :,
   // negative from the end; omitted trailing indices mean all). InvalidArgument when malformed,
   // NotFound for an unknown table, OutOfRange for an index that does not exist, ResourceExhausted
   // when the selection has more than 2^31 entries.
   absl::StatusOr<Lookup> Get(const std::string& address) const;
+
+  // What both return is of one commit: the newest one at the time of the call.
 
   // A batch of single entries in any order, one per key; entries must have keys.size() elements.
   absl::Status GetEntries(absl::Span<const EntryKey> keys, absl::Span<int16_t> entries) const;

@@ -1,0 +1,51 @@
+// How open readers learn of commits. In one process a commit is handed over in memory; across
+// processes a counter in STORE/commits says that there is something to read.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "query/history_records.h"
+
+namespace lutdb {
+
+// The counter: 8 bytes, little-endian; raised after each change of a branch by the one writer, who
+// holds the store's lock. Absent (nothing was ever committed) and unreadable count as 0.
+uint64_t ReadCommitCounter(const std::string& store);
+// Returns the new value.
+absl::StatusOr<uint64_t> RaiseCommitCounter(const std::string& store);
+
+// One per store and process. Thread-safe.
+class CommitFeed {
+ public:
+  struct Item {
+    std::string branch;
+    std::string parent;  // the branch's commit before; "": the build
+    std::string commit;  // and after
+    std::shared_ptr<const TileChanges> changes;
+    uint64_t counter = 0;  // the value it raised the store's counter to
+  };
+
+  // The feed of a store, by its real path, shared by all who ask while one of them lives.
+  static std::shared_ptr<CommitFeed> Of(const std::string& store);
+
+  // Items published so far.
+  uint64_t published() const { return published_.load(std::memory_order_acquire); }
+  void Publish(Item item);
+  // Items from number `from` on; nothing when the oldest of them are forgotten.
+  std::optional<std::vector<Item>> Since(uint64_t from) const;
+
+ private:
+  mutable std::mutex mutex_;
+  std::deque<Item> recent_;
+  std::atomic<uint64_t> published_{0};
+};
+
+}  // namespace lutdb

@@ -1,0 +1,67 @@
+// Reads commits, refs and what changed between them from the `history` family of one database.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "coding/levels.h"
+#include "db/rocks.h"
+#include "query/history_records.h"
+
+namespace lutdb {
+
+// Reads of an open database: what a writer commits later through the same Rocks is seen, what
+// another process commits is not. Thread-safe; both arguments outlive it.
+class HistoryReader {
+ public:
+  HistoryReader(const db::Rocks& rocks, const std::vector<TableGeometry>& geometries,
+                std::string store)
+      : rocks_(rocks), geometries_(geometries), store_(std::move(store)) {}
+
+  using Refs = std::map<std::string, std::string>;  // name -> commit id; "": the build
+  // "main" is always there.
+  absl::StatusOr<Refs> Branches() const;
+  absl::StatusOr<Refs> Tags() const;
+  // The commit at the head of a branch; NotFound.
+  absl::StatusOr<std::string> BranchHead(const std::string& branch) const;
+  // Of a branch, a tag, a commit id or a prefix of one. NotFound, InvalidArgument when ambiguous.
+  absl::StatusOr<std::string> Resolve(const std::string& ref) const;
+
+  absl::StatusOr<CommitRecord> ReadCommit(const std::string& id) const;
+  absl::StatusOr<TileChanges> ReadPatches(const std::string& id) const;
+  // What a commit changed in one tile; often nothing.
+  absl::StatusOr<TileDeltas> ReadPatch(const std::string& id, const TileId& tile) const;
+
+  // The commit that the base generation holds; "": the build.
+  absl::StatusOr<std::string> BaseCommit() const;
+  // How a commit differs from the base generation: by its first parents up to the newest snapshot.
+  absl::StatusOr<TileChanges> FromBase(const std::string& to) const;
+  // Entries that differ between two commits, by following first parents to where their chains meet:
+  // the cost follows what was committed since.
+  absl::StatusOr<TileChanges> Difference(const std::string& from, const std::string& to) const;
+  // The newest commit both descend from; "" at the latest.
+  absl::StatusOr<std::string> MergeBase(const std::string& a, const std::string& b) const;
+  // Newest first along all parents.
+  absl::StatusOr<std::vector<CommitRecord>> Ancestry(const std::string& from,
+                                                     uint64_t count_max) const;
+
+ private:
+  absl::StatusOr<Refs> ReadRefs(const std::string& prefix) const;
+  absl::StatusOr<TileChanges> ReadTiles(const std::string& prefix) const;
+  absl::StatusOr<TileChanges> FoldChain(const std::vector<std::string>& newest_first,
+                                        TileChanges start) const;
+  const TableGeometry* GeometryOf(const TileId& tile) const;  // null: there is no such tile
+
+  const db::Rocks& rocks_;
+  const std::vector<TableGeometry>& geometries_;
+  const std::string store_;
+};
+
+// The parent whose chain a commit continues; "": the build.
+inline std::string FirstParent(const CommitRecord& commit) {
+  return commit.info.parents.empty() ? "" : commit.info.parents.front();
+}
+
+}  // namespace lutdb

@@ -1,0 +1,57 @@
+// query/lookup.h: the edits of a commit, put over entries gathered from the base.
+
+#include <algorithm>
+
+#include "query/lookup.h"
+
+namespace lutdb {
+namespace {
+
+// Places of a value in an index list that is ascending or descending without repeats.
+class PlaceInList {
+ public:
+  explicit PlaceInList(absl::Span<const uint32_t> list)
+      : list_(list), descending_(list.size() > 1 && list.front() > list.back()) {}
+
+  // list.size() when absent.
+  size_t Find(uint32_t wanted) const {
+    const auto before = [this](uint32_t a, uint32_t b) { return descending_ ? a > b : a < b; };
+    const auto it = std::lower_bound(list_.begin(), list_.end(), wanted, before);
+    return it != list_.end() && *it == wanted ? static_cast<size_t>(it - list_.begin())
+                                              : list_.size();
+  }
+
+ private:
+  absl::Span<const uint32_t> list_;
+  bool descending_;
+};
+
+}  // namespace
+
+void ApplyEdits(const Edits& edits, const Selection& selection, int16_t* out) {
+  const TableEdits* table = edits.table(selection.table);
+  if (table == nullptr) return;
+  const PlaceInList neurons(selection.neurons), chunks(selection.chunks), codes(selection.codes);
+  for (size_t i = 0; i < table->chunks().size(); ++i) {
+    const size_t c = chunks.Find(table->chunks()[i]);
+    if (c == selection.chunks.size()) continue;
+    for (const ChunkEdits::Row& row : table->at(i).rows) {
+      const size_t k = codes.Find(row.code);
+      if (k == selection.codes.size()) continue;
+      for (const EntryEditValue& entry : row.edits->entries()) {
+        const size_t n = neurons.Find(entry.neuron);
+        if (n == selection.neurons.size()) continue;
+        out[(n * selection.chunks.size() + c) * selection.codes.size() + k] = entry.value;
+      }
+    }
+  }
+}
+
+void ApplyEdits(const Edits& edits, absl::Span<const EntryKey> keys, int16_t* out) {
+  if (edits.empty()) return;
+  for (size_t i = 0; i < keys.size(); ++i) {
+    out[i] = edits.Value(keys[i].table, keys[i].neuron, keys[i].chunk, keys[i].code, out[i]);
+  }
+}
+
+}  // namespace lutdb
