@@ -1,59 +1,18 @@
 #include "lutdb/eval.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <vector>
 
 #include "base/bytes.h"
 #include "base/file.h"
 #include "base/status.h"
+#include "engine/eval_progress.h"
 #include "engine/idx_file.h"
 #include "engine/sample.h"
+#include "engine/scores.h"
 
 namespace lutdb {
-namespace {
-
-// Reports a few times a second and looks whether to stop.
-class Ticker {
- public:
-  Ticker(const EvalOptions& options, uint64_t total) : options_(options), total_(total) {}
-
-  absl::Status Tick(uint64_t done) {
-    if (options_.cancel != nullptr && options_.cancel->load(std::memory_order_relaxed)) {
-      return absl::CancelledError("evaluation was interrupted");
-    }
-    if (!options_.progress) return absl::OkStatus();
-    const auto now = std::chrono::steady_clock::now();
-    if (done < total_ && now - reported_ < std::chrono::milliseconds(200)) return absl::OkStatus();
-    reported_ = now;
-    Progress progress;
-    progress.stage = "eval";
-    progress.done = done;
-    progress.total = total_;
-    options_.progress(progress);
-    return absl::OkStatus();
-  }
-  double seconds() const {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-  }
-
- private:
-  const EvalOptions& options_;
-  uint64_t total_;
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-  std::chrono::steady_clock::time_point reported_{};
-};
-
-// -log of the share that softmax gives to `target`, in double and in ascending order.
-double NegativeLogShare(const std::vector<float>& logits, size_t target) {
-  const double largest = *std::max_element(logits.begin(), logits.end());
-  double sum = 0;
-  for (const float logit : logits) sum += std::exp(double{logit} - largest);
-  return largest + std::log(sum) - double{logits[target]};
-}
-
-}  // namespace
 
 absl::StatusOr<EvalReport> EvalTokens(Model& model, absl::Span<const int32_t> ids,
                                       const EvalOptions& options) {
@@ -75,20 +34,20 @@ absl::StatusOr<EvalReport> EvalTokens(Model& model, absl::Span<const int32_t> id
   const Model::CommitHold hold(model);
   EvalReport report;
   report.count = ids.size() - 1;
-  Ticker ticker(options, report.count);
+  EvalProgress progress(options, report.count);
   std::vector<float> logits(model.output_width());
   double nll = 0;
   for (size_t i = 0; i < report.count; ++i) {
     if (i % window == 0) model.Reset();
     LUTDB_RETURN_IF_ERROR(model.Feed(ids[i], absl::MakeSpan(logits)));
     nll += NegativeLogShare(logits, static_cast<size_t>(ids[i + 1]));
-    LUTDB_RETURN_IF_ERROR(ticker.Tick(i + 1));
+    LUTDB_RETURN_IF_ERROR(progress.Tick(i + 1));
   }
   model.Reset();
-  report.has_nll = true;
+  report.has_nll = report.has_perplexity = true;
   report.nll = nll / static_cast<double>(report.count);
   report.perplexity = std::exp(report.nll);
-  report.seconds = ticker.seconds();
+  report.seconds = progress.seconds();
   return report;
 }
 
@@ -114,7 +73,7 @@ absl::StatusOr<EvalReport> EvalImages(Model& model, const std::string& images_pa
   const Model::CommitHold hold(model);
   EvalReport report;
   report.count = images->count();
-  Ticker ticker(options, report.count);
+  EvalProgress progress(options, report.count);
   const bool answers = model.is_integer_only() && model.output_width() == 1;
   std::vector<uint8_t> pixels(model.input_width());
   std::vector<float> output(model.output_width());
@@ -130,13 +89,13 @@ absl::StatusOr<EvalReport> EvalImages(Model& model, const std::string& images_pa
     LUTDB_RETURN_IF_ERROR(model.RunPixels(pixels, 1, absl::MakeSpan(output)));
     const uint32_t answer = answers ? static_cast<uint32_t>(output[0]) : ArgMax(output);
     right += answer == label ? 1 : 0;
-    LUTDB_RETURN_IF_ERROR(ticker.Tick(i + 1));
+    LUTDB_RETURN_IF_ERROR(progress.Tick(i + 1));
   }
   LUTDB_RETURN_IF_ERROR(images->ExpectEnd());
   LUTDB_RETURN_IF_ERROR(labels->ExpectEnd());
   report.has_accuracy = true;
   report.accuracy = static_cast<double>(right) / static_cast<double>(report.count);
-  report.seconds = ticker.seconds();
+  report.seconds = progress.seconds();
   return report;
 }
 

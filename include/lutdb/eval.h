@@ -1,4 +1,4 @@
-// How good a store's model is: perplexity over tokens, accuracy over labelled images.
+// How good a store's model is: perplexity over tokens, accuracy over classes, error of real values.
 #pragma once
 
 #include <cstdint>
@@ -6,17 +6,23 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "lutdb/dataset.h"
 #include "lutdb/model.h"
 
 namespace lutdb {
 
 struct EvalReport {
-  uint64_t count = 0;     // predictions made
-  bool has_nll = false;   // language models
-  double nll = 0;         // mean natural log per token
+  uint64_t count = 0;    // predictions made
+  bool has_nll = false;  // language models, and classes told apart by logits
+  double nll = 0;        // mean natural log per token or row
+  bool has_perplexity = false;
   double perplexity = 0;  // exp(nll)
   bool has_accuracy = false;
   double accuracy = 0;  // fraction
+  bool has_mse = false;
+  double mse = 0;  // mean squared error over rows and values, in the square of the target's unit
+  bool has_r2 = false;  // unless the targets are all alike
+  double r2 = 0;        // share of the targets' variance that is explained
   double seconds = 0;
 };
 
@@ -37,6 +43,15 @@ absl::StatusOr<EvalReport> EvalTokens(Model& model, absl::Span<const int32_t> id
 // DataLoss when a file is not what it claims or the two do not match.
 absl::StatusOr<EvalReport> EvalImages(Model& model, const std::string& images_path,
                                       const std::string& labels_path, const EvalOptions& options);
+
+// Rows of a data set, by index: accuracy and nll of classes (nll from the softmax of the outputs;
+// none for integer-only networks), mse and r2 of real values. InvalidArgument when the data set
+// does not fit the network or no row is given, OutOfRange for a row that is not there.
+absl::StatusOr<EvalReport> EvalRows(Model& model, const Dataset& data,
+                                    absl::Span<const uint32_t> rows, const EvalOptions& options);
+// All rows.
+absl::StatusOr<EvalReport> EvalDataset(Model& model, const Dataset& data,
+                                       const EvalOptions& options);
 
 // Raw little-endian int32 ids, as written by `int32.tofile`.
 absl::StatusOr<std::vector<int32_t>> ReadTokenFile(const std::string& path);
