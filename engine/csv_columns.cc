@@ -21,6 +21,13 @@ bool ReadNumber(const std::string& text, double* value) {
   return error == std::errc() && stop == end;
 }
 
+// For a message of one line.
+std::string Shown(const std::string& field) {
+  std::string shown = field.substr(0, 40);
+  for (char& c : shown) c = static_cast<unsigned char>(c) < ' ' || c == 127 ? ' ' : c;
+  return shown;
+}
+
 bool IsMissing(const std::string& field) {
   if (field.empty() || field == "?") return true;
   if (field.size() > 4) return false;
@@ -207,7 +214,7 @@ absl::StatusOr<CsvColumns::Outcome> CsvColumns::Read(absl::Span<const std::strin
       if (!is_number(column)) continue;
       if (!ReadNumber(fields[column], &value)) {
         return DataLoss("{}, column '{}': '{}' is not a number", where, names_[column],
-                        fields[column].substr(0, 40));
+                        Shown(fields[column]));
       }
     }
     if (!(std::fabs(value) <= double{std::numeric_limits<float>::max()})) {

@@ -145,7 +145,7 @@ TEST_F(CsvDataset, SaysWhatIsWrongAndWhere) {
   EXPECT_EQ(Problem("a,b,t\n1,\"2\"2,3\n", t, kTwoReals),
             "x.csv, line 2: text follows a closing quote");
   EXPECT_EQ(Problem("a,b,t\n1,\"2\n\n\",3\n1,2\n", t, kTwoReals),
-            "x.csv, line 2, column 'b': '2\n\n' is not a number");
+            "x.csv, line 2, column 'b': '2  ' is not a number");
   EXPECT_EQ(Problem("a,a,t\n1,2,3\n", t, kTwoReals), "x.csv names the column 'a' twice");
   EXPECT_EQ(Problem("a,b,t\n1,2,3\n", Target("z"), kTwoReals),
             "x.csv has no column 'z'; it has a, b, t");
