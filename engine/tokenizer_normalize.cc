@@ -80,9 +80,11 @@ std::string Lowercase(std::string_view text) {
   });
 }
 
-std::string StripMarks(std::string_view text) {
-  return MapCharacters(text, [](CodePoint c, std::string_view bytes, std::string* out) {
-    if (utf8proc_category(c) != UTF8PROC_CATEGORY_MN) out->append(bytes);
+std::string StripMarks(std::string_view text, bool all) {
+  return MapCharacters(text, [all](CodePoint c, std::string_view bytes, std::string* out) {
+    const utf8proc_category_t category = utf8proc_category(c);
+    const bool other = category == UTF8PROC_CATEGORY_MC || category == UTF8PROC_CATEGORY_ME;
+    if (category != UTF8PROC_CATEGORY_MN && !(all && other)) out->append(bytes);
   });
 }
 
@@ -227,7 +229,7 @@ absl::StatusOr<std::string> Normalizer::Apply(std::string_view given, bool at_st
         text = Lowercase(text);
         break;
       case TokenizerStepKind::kStripMarks:
-        text = StripMarks(text);
+        text = StripMarks(text, step.step.option == 1);
         break;
       case TokenizerStepKind::kCleanText:
         text = CleanText(text);

@@ -48,13 +48,14 @@ absl::StatusOr<TokenizerSpec> ReadLlama2cTokenizer(const std::string& path, uint
     if (bytes > file.size() - at) {
       return DataLoss("{}: cut off in token {}, at byte {}", path, count, file.size());
     }
-    if (count < vocabulary) {
+    if (vocabulary == 0 || count < vocabulary) {
       spec.tokens.emplace_back(file.view().substr(at, bytes));
       spec.scores.push_back(score);
     }
     at += bytes;
   }
-  if (count != vocabulary) {
+  if (vocabulary == 0) vocabulary = static_cast<uint32_t>(spec.tokens.size());
+  if (count != vocabulary || count == 0) {
     return DataLoss(
         "{}: holds {} tokens, but the model's vocabulary has {}; give the model's own "
         "with --tokenizer",

@@ -10,8 +10,8 @@
 
 namespace lutdb {
 
-// Reads a tokenizer of exactly `vocabulary` tokens. NotFound; DataLoss when truncated, malformed or
-// of another number of tokens (the message names both).
+// Reads a tokenizer of exactly `vocabulary` tokens (0: however many there are). NotFound; DataLoss
+// when truncated, malformed or of another number of tokens (the message names both).
 absl::StatusOr<TokenizerSpec> ReadLlama2cTokenizer(const std::string& path, uint32_t vocabulary);
 
 }  // namespace lutdb

@@ -35,6 +35,8 @@ bool IsKnownStep(const TokenizerStep& step, bool is_split) {
       return step.option <= static_cast<uint8_t>(TokenizerPlace::kNever);
     case TokenizerStepKind::kStrip:
       return step.option <= 3;
+    case TokenizerStepKind::kStripMarks:
+      return step.option <= 1;
     default:
       return step.option == 0;
   }

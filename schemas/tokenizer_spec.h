@@ -33,7 +33,7 @@ enum class TokenizerStepKind : uint8_t {
   kNfkc = 3,
   kNfkd = 4,
   kLowercase = 5,
-  kStripMarks = 6,          // drops non-spacing marks (category Mn)
+  kStripMarks = 6,          // drops non-spacing marks (category Mn); option 1: all marks (M)
   kCleanText = 7,           // drops controls and U+FFFD, makes any white space a space (BERT)
   kSpaceIdeographs = 8,     // spaces around CJK ideographs (BERT)
   kStrip = 9,               // white space off the left (option 1), the right (2), both (3)
