@@ -49,8 +49,8 @@ absl::Status Forward::RunToken(uint32_t token, bool want_output) {
   }
   plan_->values[graph.input].index = token;
   for (RopeAngles& angles : plan_->rope) {
-    kernels::RopeAngles(position_, angles.theta, angles.head_dim, angles.cosine.data(),
-                        angles.sine.data());
+    kernels::RopeAngles(position_, angles.frequencies.data(), angles.frequencies.size(),
+                        angles.cosine.data(), angles.sine.data());
   }
   LUTDB_RETURN_IF_ERROR(RunSteps(0, want_output ? plan_->steps.size() : plan_->context_steps));
   ++position_;
@@ -99,7 +99,7 @@ absl::Status Forward::RunStep(const Step& step) {
     case OpKind::kTable:
       return RunTable(step);
     case OpKind::kRmsNorm:
-      kernels::RmsNorm(x, step.weight.data(), op.epsilon, width, y);
+      RunRmsNorm(step);
       break;
     case OpKind::kLayerNorm:
       kernels::LayerNorm(x, step.weight.data(), step.shift.empty() ? nullptr : step.shift.data(),
@@ -125,6 +125,9 @@ absl::Status Forward::RunStep(const Step& step) {
       break;
     case OpKind::kSoftmax:
       kernels::Softmax(x, width, y);
+      break;
+    case OpKind::kSlice:
+      std::memcpy(y, x + op.offset, sizeof(float) * width);
       break;
     case OpKind::kInputCodes:
     case OpKind::kTableSums:
@@ -161,13 +164,19 @@ void Forward::RunRope(const Step& step) {
   const size_t width = step.output->width;
   float* y = step.output->numbers.get();
   std::memcpy(y, step.inputs[0]->numbers.get(), sizeof(float) * width);
-  for (const RopeAngles& angles : plan_->rope) {
-    if (angles.theta == op.theta && angles.head_dim == op.head_dim) {
-      kernels::Rope(angles.cosine.data(), angles.sine.data(), width / op.head_dim, op.head_dim, y);
-      return;
-    }
+  const RopeAngles& angles = plan_->rope[step.rope];
+  kernels::Rope(angles.cosine.data(), angles.sine.data(), width / op.head_dim, op.head_dim, y);
+}
+
+// Over the whole vector, or over each head with the same weights.
+void Forward::RunRmsNorm(const Step& step) {
+  const Op& op = *step.op;
+  const float* x = step.inputs[0]->numbers.get();
+  float* y = step.output->numbers.get();
+  const size_t count = op.heads == 0 ? step.output->width : op.head_dim;
+  for (size_t begin = 0; begin < step.output->width; begin += count) {
+    kernels::RmsNorm(x + begin, step.weight.data(), op.epsilon, count, y + begin);
   }
-  LUTDB_CHECK(false);  // the planner made angles for every rope step
 }
 
 absl::Status Forward::RunIntegerStep(const Step& step) {

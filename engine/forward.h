@@ -49,6 +49,7 @@ class Forward {
   absl::Status RunTable(const Step& step);
   absl::Status RunIntegerStep(const Step& step);
   void RunRope(const Step& step);
+  void RunRmsNorm(const Step& step);
 
   std::unique_ptr<ThreadTeam> team_;
   std::unique_ptr<LookUpAdd> look_up_add_;

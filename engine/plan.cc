@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "db/keys.h"
+#include "engine/kernels/kernels.h"
 
 namespace lutdb {
 namespace {
@@ -56,7 +57,7 @@ class Planner {
   absl::Status PlanIntegerStep(uint32_t op_index, Step* step);
   absl::Status LoadParameters(const Op& op, Step* step);
   absl::StatusOr<CodeSet*> FindCodes(const TableSpec& spec, uint32_t value, bool* added);
-  void PlanRope(const Op& op);
+  absl::Status PlanRope(const Op& op, Step* step);
   absl::Status CheckCodesWidth(const Op& op, const ValueBuffer& codes, uint32_t table) const;
 
   const StoreReader& store_;
@@ -125,7 +126,7 @@ absl::Status Planner::PlanStep(uint32_t op_index) {
       LUTDB_RETURN_IF_ERROR(PlanTableStep(op, &step));
       break;
     case OpKind::kRope:
-      PlanRope(op);
+      LUTDB_RETURN_IF_ERROR(PlanRope(op, &step));
       break;
     case OpKind::kAttention:
       step.attention =
@@ -146,6 +147,7 @@ absl::Status Planner::PlanStep(uint32_t op_index) {
     case OpKind::kMultiply:
     case OpKind::kActivation:
     case OpKind::kSoftmax:
+    case OpKind::kSlice:
       break;
   }
   plan_.steps.push_back(std::move(step));
@@ -246,14 +248,37 @@ absl::Status Planner::CheckCodesWidth(const Op& op, const ValueBuffer& codes,
       codes.width, store_.spec(table).name, store_.geometry(table).chunks());
 }
 
-void Planner::PlanRope(const Op& op) {
-  for (const RopeAngles& angles : plan_.rope) {
-    if (angles.theta == op.theta && angles.head_dim == op.head_dim) return;
+absl::Status Planner::PlanRope(const Op& op, Step* step) {
+  for (size_t i = 0; i < plan_.rope.size(); ++i) {
+    const RopeAngles& known = plan_.rope[i];
+    if (known.theta == op.theta && known.head_dim == op.head_dim && known.divisors == op.tensor) {
+      step->rope = i;
+      return absl::OkStatus();
+    }
   }
-  RopeAngles angles{.theta = op.theta, .head_dim = op.head_dim, .cosine = {}, .sine = {}};
-  angles.cosine.resize(op.head_dim / 2);
-  angles.sine.resize(op.head_dim / 2);
+  RopeAngles angles;
+  angles.theta = op.theta;
+  angles.head_dim = op.head_dim;
+  angles.divisors = op.tensor;
+  const size_t pairs = op.head_dim / 2;
+  angles.frequencies.resize(pairs);
+  angles.cosine.resize(pairs);
+  angles.sine.resize(pairs);
+  kernels::RopeFrequencies(op.theta, op.head_dim, angles.frequencies.data());
+  if (op.tensor != kNone) {
+    LUTDB_ASSIGN_OR_RETURN(const std::vector<float> divisors, LoadTensor(store_, op.tensor));
+    for (size_t i = 0; i < pairs; ++i) {
+      // Not above 0 or not a number: the angles would be no numbers either.
+      if (!(divisors[i] > 0)) {
+        return DataLoss("op '{}': RoPE factor {} of pair {} must be positive", op.name, divisors[i],
+                        i);
+      }
+      angles.frequencies[i] /= divisors[i];
+    }
+  }
+  step->rope = plan_.rope.size();
   plan_.rope.push_back(std::move(angles));
+  return absl::OkStatus();
 }
 
 }  // namespace

@@ -68,6 +68,7 @@ struct Step {
   std::vector<float> shift;
   std::unique_ptr<EmbeddingRows> embedding;
   std::unique_ptr<Attention> attention;
+  size_t rope = 0;  // kRope: which of Plan::rope
   Thresholds thresholds;  // kThresholds; kTableSums: the integer bias
 };
 
@@ -75,7 +76,9 @@ struct Step {
 struct RopeAngles {
   float theta = 0;
   uint32_t head_dim = 0;
-  std::vector<float> cosine;  // head_dim / 2
+  uint32_t divisors = kNone;  // the tensor that scales the frequencies
+  std::vector<double> frequencies;  // head_dim / 2
+  std::vector<float> cosine;
   std::vector<float> sine;
 };
 

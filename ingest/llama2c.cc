@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "base/status.h"
+#include "ingest/lowering.h"
 
 namespace lutdb {
 namespace {
@@ -14,8 +15,6 @@ constexpr uint32_t kMagic = 0x616b3432;  // "ak42"
 constexpr uint64_t kV0HeaderBytes = 7 * 4;
 constexpr uint64_t kV1HeaderBytes = 256;  // padded with zeros
 constexpr uint64_t kV1FieldBytes = 4 + 4 + 7 * 4 + 1;
-// Plausible sizes, for telling a checkpoint of version 0 from something else.
-constexpr int32_t kLayersMax = 1024;
 
 // The seven sizes every version has, in file order.
 struct Sizes {
@@ -31,7 +30,7 @@ bool Plausible(const Sizes& sizes) {
   const auto within = [](int32_t value, int32_t max) { return value >= 1 && value <= max; };
   const int32_t width_max = kWidthMax;
   return within(sizes.hidden, width_max) && within(sizes.intermediate, width_max) &&
-         within(sizes.layers, kLayersMax) && within(sizes.heads, sizes.hidden) &&
+         within(sizes.layers, int32_t{kLayersMax}) && within(sizes.heads, sizes.hidden) &&
          within(sizes.kv_heads, sizes.heads) &&
          (within(sizes.vocabulary, width_max) || within(-(sizes.vocabulary + 1), width_max - 1)) &&
          within(sizes.context, width_max);

@@ -51,21 +51,23 @@ absl::StatusOr<SourceTensor> Lowering::Find(const std::string& name,
   }
   const CatalogTensor& from = catalog_.tensors.find(name)->second;
   SourceTensor tensor;
-  if (from.dtype == "F32") {
+  if (from.packed != nullptr || from.dtype == "F32") {
     tensor.dtype = DType::kF32;
   } else if (from.dtype == "F16") {
     tensor.dtype = DType::kF16;
   } else if (from.dtype == "BF16") {
     tensor.dtype = DType::kBF16;
   } else {
-    return Unimplemented("{}: tensor {} has elements of type {}; lutdb reads F32, F16 and BF16",
-                         path(), Quote(name), Quote(from.dtype));
+    return Unimplemented(
+        "{}: tensor {} has elements of type {}; lutdb reads F32, F16, BF16 and GGUF's packed types",
+        path(), Quote(name), Quote(from.dtype));
   }
   tensor.name = DropWeight(name);
   tensor.rows = shape.size() == 2 ? shape[0] : 1;
   tensor.cols = shape.back();
   tensor.data = from.data;
   tensor.rope_head_dim = from.rope_head_dim;
+  tensor.packed = from.packed;
   return tensor;
 }
 

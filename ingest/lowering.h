@@ -31,7 +31,7 @@ class Lowering {
 
   // The id of the tensor the file calls `name`, a matrix of exactly rows x cols or a vector of
   // exactly `count`; asked for again, the same id. NotFound; DataLoss naming both shapes;
-  // Unimplemented for an element type other than F32, F16 and BF16.
+  // Unimplemented for an element type other than F32, F16, BF16 and the packed ones.
   absl::StatusOr<uint32_t> Matrix(const std::string& name, uint64_t rows, uint64_t cols);
   absl::StatusOr<uint32_t> Vector(const std::string& name, uint64_t count);
   // A vector made here, kept in ModelSource::derived. DataLoss when the name is taken.

@@ -1,13 +1,16 @@
 #include "ingest/model_source.h"
 
 #include <cctype>
+#include <cstring>
 #include <string_view>
 #include <utility>
 
 #include "base/status.h"
 #include "coding/tensor_record.h"
-#include "ingest/architectures.h"
+#include "ingest/decoder_graph.h"
+#include "ingest/gguf_model.h"
 #include "ingest/graph_file.h"
+#include "ingest/huggingface.h"
 #include "ingest/json_file.h"
 #include "ingest/llama2c.h"
 #include "ingest/lowering.h"
@@ -24,7 +27,7 @@ constexpr char kTokenizerFile[] = "tokenizer.bin";
 std::string ModelName(std::string path) {
   while (path.size() > 1 && path.back() == '/') path.pop_back();
   std::string name = BaseName(path);
-  for (const std::string_view suffix : {".safetensors", ".bin"}) {
+  for (const std::string_view suffix : {".safetensors", ".gguf", ".bin"}) {
     if (name.size() > suffix.size() && name.ends_with(suffix)) {
       name.resize(name.size() - suffix.size());
       break;
@@ -71,10 +74,31 @@ absl::StatusOr<Lowering> LowerLlama2c(const std::string& path, MappedFile file,
   return lowering;
 }
 
+absl::StatusOr<Lowering> LowerGguf(const std::string& path, MappedFile file,
+                                   const ModelSourceOptions& options) {
+  if (!options.graph_file.empty()) {
+    return InvalidArgument(
+        "{}: --graph goes with a safetensors file; a GGUF file says itself what it computes", path);
+  }
+  LUTDB_ASSIGN_OR_RETURN(GgufFile gguf, OpenGguf(std::move(file)));
+  LUTDB_ASSIGN_OR_RETURN(const DecoderConfig config, ReadGgufDecoder(&gguf));
+  TokenizerSpec tokenizer;
+  if (options.tokenizer_file.empty()) {
+    LUTDB_ASSIGN_OR_RETURN(tokenizer, ReadGgufVocabulary(gguf.metadata, config.vocabulary));
+  }
+  Lowering lowering(std::move(gguf.catalog));
+  lowering.source().format = "gguf";
+  lowering.source().name = ModelName(path);
+  lowering.source().tokenizer = std::move(tokenizer);
+  LUTDB_RETURN_IF_ERROR(LowerDecoder(config, &lowering));
+  return lowering;
+}
+
 // A file, by its first bytes. The name only decides which error fits a file that is neither.
 absl::StatusOr<Lowering> LowerFile(const std::string& path, const ModelSourceOptions& options) {
   LUTDB_ASSIGN_OR_RETURN(MappedFile file, MappedFile::Open(path));
   const std::string_view bytes = file.view();
+  if (LooksLikeGguf(file)) return LowerGguf(path, std::move(file), options);
   const bool llama2c = LooksLikeLlama2c(file);
   if (LooksLikeSafetensors(file) || path.ends_with(".safetensors") ||
       (!options.graph_file.empty() && !llama2c)) {
@@ -82,18 +106,15 @@ absl::StatusOr<Lowering> LowerFile(const std::string& path, const ModelSourceOpt
     return LowerSafetensors(path, DirectoryOf(path), std::move(catalog), options);
   }
   if (llama2c) return LowerLlama2c(path, std::move(file), options);
-  for (const auto& [magic, what] : {std::pair<std::string_view, const char*>{"GGUF", "GGUF"},
-                                    {"PK\x03\x04", "a PyTorch or zip archive"}}) {
-    if (bytes.substr(0, magic.size()) == magic) {
-      return Unimplemented(
-          "{}: is {}, which is not implemented; give safetensors or a llama2.c "
-          "checkpoint",
-          path, what);
-    }
+  if (bytes.starts_with("PK\x03\x04")) {
+    return Unimplemented(
+        "{}: is a PyTorch or zip archive, which is not implemented; give safetensors, GGUF or a "
+        "llama2.c checkpoint",
+        path);
   }
   return DataLoss(
       "{}: is no model file that lutdb knows (a directory with config.json, safetensors, "
-      "a llama2.c checkpoint of version 0 or 1), or it is damaged",
+      "GGUF, a llama2.c checkpoint of version 0 or 1), or it is damaged",
       path);
 }
 
@@ -106,6 +127,7 @@ absl::Status AddTokenizer(const std::string& directory, const ModelSourceOptions
                            path, source->graph.architecture);
   }
   if (path.empty()) {
+    if (source->format == "gguf") return absl::OkStatus();  // its own, or none
     path = JoinPath(directory, kTokenizerFile);
     if (!PathExists(path)) return absl::OkStatus();
   }
@@ -138,12 +160,23 @@ uint64_t SourceTensor::SourceRow(uint64_t row) const {
   return row - within + 2 * (within % half) + within / half;
 }
 
-const uint8_t* SourceTensor::RowBytes(uint64_t row) const {
-  return data + SourceRow(row) * cols * DTypeBytes(dtype);
+void SourceTensor::CopyRow(uint64_t row, void* to) const {
+  if (packed == nullptr) {
+    std::memcpy(to, data + SourceRow(row) * row_bytes(), row_bytes());
+    return;
+  }
+  float elements[kPackedElementsMax];
+  auto* out = static_cast<uint8_t*>(to);
+  for (uint64_t begin = 0; begin < cols; begin += packed->elements) {
+    ReadRow(row, begin, packed->elements, elements);
+    std::memcpy(out + begin * sizeof(float), elements, packed->elements * sizeof(float));
+  }
 }
 
 void SourceTensor::ReadRow(uint64_t row, uint64_t col_begin, uint64_t count, float* out) const {
-  ToFloat(dtype, RowBytes(row) + col_begin * DTypeBytes(dtype), count, out);
+  const uint8_t* from = data + SourceRow(row) * source_row_bytes();
+  if (packed != nullptr) return UnpackElements(*packed, from, col_begin, count, out);
+  ToFloat(dtype, from + col_begin * DTypeBytes(dtype), count, out);
 }
 
 absl::StatusOr<ModelSource> OpenModelSource(const std::string& path,

@@ -76,10 +76,8 @@ uint64_t TensorBytes(const TensorSpec& spec, const SourceTensor& tensor) {
   const uint64_t block = RowBlocks(spec) / 2;
   const uint64_t begin = block * spec.rows_per_record;
   const uint64_t count = std::min<uint64_t>(spec.rows_per_record, spec.rows - begin);
-  std::string rows, record;
-  for (uint64_t r = 0; r < count; ++r) {
-    rows.append(reinterpret_cast<const char*>(tensor.RowBytes(begin + r)), row_bytes);
-  }
+  std::string rows(count * row_bytes, '\0'), record;
+  for (uint64_t r = 0; r < count; ++r) tensor.CopyRow(begin + r, rows.data() + r * row_bytes);
   EncodeTensorRows(spec, static_cast<uint32_t>(block),
                    reinterpret_cast<const uint8_t*>(rows.data()), static_cast<uint32_t>(count),
                    &record);

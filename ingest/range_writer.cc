@@ -1,7 +1,6 @@
 #include "ingest/range_writer.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "base/status.h"
 #include "coding/tensor_record.h"
@@ -173,7 +172,7 @@ absl::Status WriteWeights(const RangeInputs& inputs, const RangePlan& range,
       const uint64_t row_count = std::min<uint64_t>(spec.rows_per_record, spec.rows - row_begin);
       rows.resize(row_count * row_bytes);
       for (uint64_t r = 0; r < row_count; ++r) {
-        std::memcpy(rows.data() + r * row_bytes, tensor.RowBytes(row_begin + r), row_bytes);
+        tensor.CopyRow(row_begin + r, rows.data() + r * row_bytes);
       }
       EncodeTensorRows(spec, static_cast<uint32_t>(block), rows.data(),
                        static_cast<uint32_t>(row_count), &record);

@@ -146,7 +146,7 @@ void ReleaseRows(const MappedFiles* files, const SourceTensor& tensor, uint64_t 
   const uint64_t head = std::max<uint64_t>(1, tensor.rope_head_dim);
   const uint64_t first = begin / head * head;
   const uint64_t last = std::min(tensor.rows, (end + head - 1) / head * head);
-  const uint64_t row_bytes = tensor.cols * static_cast<uint64_t>(DTypeBytes(tensor.dtype));
+  const uint64_t row_bytes = tensor.source_row_bytes();
   const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
   const uintptr_t from = reinterpret_cast<uintptr_t>(tensor.data) + first * row_bytes;
   const uintptr_t to = reinterpret_cast<uintptr_t>(tensor.data) + last * row_bytes;

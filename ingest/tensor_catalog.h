@@ -10,14 +10,16 @@
 #include <vector>
 
 #include "base/file.h"
+#include "ingest/gguf_blocks.h"
 
 namespace lutdb {
 
 struct CatalogTensor {
-  std::string dtype;  // as safetensors spells it: "F32", "BF16", "I64", ...
+  std::string dtype;  // as safetensors or GGUF spells it: "F32", "BF16", "I64", "Q4_K", ...
   std::vector<uint64_t> shape;
-  const uint8_t* data = nullptr;  // in one of TensorCatalog::files; may be unaligned
-  uint32_t rope_head_dim = 0;     // see SourceTensor
+  const uint8_t* data = nullptr;     // in one of TensorCatalog::files; may be unaligned
+  uint32_t rope_head_dim = 0;        // see SourceTensor
+  const GgufType* packed = nullptr;  // not null: data are its blocks
 };
 
 struct TensorCatalog {

@@ -90,9 +90,11 @@ absl::Status PassOverPiece(const SourceTensor& tensor, const Piece& piece, const
                            PieceHashes* hashes) {
   const uint64_t row_bytes = tensor.cols * static_cast<uint64_t>(DTypeBytes(tensor.dtype));
   std::vector<float> row(tensor.cols), scaled;
+  std::vector<uint8_t> kept(row_bytes);
   Hash128Stream content, values;
   for (uint64_t r = piece.row_begin; r < piece.row_end; ++r) {
-    content.Update(tensor.RowBytes(r), row_bytes);
+    tensor.CopyRow(r, kept.data());
+    content.Update(kept.data(), row_bytes);
     tensor.ReadRow(r, 0, tensor.cols, row.data());
     if (!AllFinite(row.data(), row.size())) return NotFinite(tensor, r, row);
     values.Update(row.data(), row.size() * sizeof(float));

@@ -32,6 +32,7 @@ flatbuffers::Offset<fbs::Op> Pack(flatbuffers::FlatBufferBuilder& builder, const
   packed.add_kv_heads(op.kv_heads);
   packed.add_head_dim(op.head_dim);
   packed.add_window(op.window);
+  packed.add_offset(op.offset);
   return packed.Finish();
 }
 
@@ -52,6 +53,7 @@ absl::Status Unpack(const fbs::Op& from, FlatBuffer<fbs::Graph>* buffer, Op* op)
   op->kv_heads = from.kv_heads();
   op->head_dim = from.head_dim();
   op->window = from.window();
+  op->offset = from.offset();
   return absl::OkStatus();
 }
 

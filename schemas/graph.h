@@ -26,10 +26,11 @@ enum class ValueType : uint8_t {
 enum class OpKind : uint16_t {
   kEmbedding = 1,    // tokens -> row of `tensor`
   kTable = 2,        // x -> W x + b through table `table` (bias: the table's bias tensor)
-  kRmsNorm = 3,      // x * rsqrt(mean(x^2) + epsilon) * tensor
+  kRmsNorm = 3,      // x * rsqrt(mean(x^2) + epsilon) * tensor; with heads, each head by itself
   kLayerNorm = 4,    // (x - mean) * rsqrt(var + epsilon) * tensor + tensor_b
   kScaleShift = 5,   // x * tensor + tensor_b, per element (folded batch norm)
-  kRope = 6,         // rotary position embedding, rotate-half order, per head of head_dim
+  kRope = 6,         // rotary position embedding, rotate-half order, per head of head_dim; pair i's
+                     // frequency is divided by element i of `tensor`, where there is one
   kAttention = 7,    // inputs q, k, v; causal, with a KV cache; grouped when kv_heads < heads
   kAdd = 8,          // x + y
   kMultiply = 9,     // x * y
@@ -40,6 +41,7 @@ enum class OpKind : uint16_t {
   kThresholds =
       14,        // integer-only: sums -> codes of `table`, by constants (blob "thresholds/<op>")
   kArgmax = 15,  // integer-only: sums -> index of the largest
+  kSlice = 16,   // elements offset .. offset + width of the output - 1 of x
 };
 
 enum class Activation : uint8_t {
@@ -77,6 +79,7 @@ struct Op {
   uint32_t kv_heads = 0;
   uint32_t head_dim = 0;
   uint32_t window = 0;  // attention sees at most this many positions; 0: all
+  uint32_t offset = 0;
   bool operator==(const Op&) const = default;
 };
 

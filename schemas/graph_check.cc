@@ -99,7 +99,7 @@ class GraphChecker {
 
   absl::Status CheckOp(const Op& op) {
     const size_t arity = Arity(op.kind);
-    if (op.kind > OpKind::kArgmax) {
+    if (op.kind > OpKind::kSlice) {
       return Unimplemented("unknown kind {}: a newer lutdb may know it", static_cast<int>(op.kind));
     }
     if (arity == 0 || op.inputs.size() != arity) {
@@ -129,7 +129,7 @@ class GraphChecker {
       case OpKind::kMultiply:
         return 2;
       default:
-        return kind >= OpKind::kEmbedding && kind <= OpKind::kArgmax ? 1 : 0;
+        return kind >= OpKind::kEmbedding && kind <= OpKind::kSlice ? 1 : 0;
     }
   }
 
@@ -149,6 +149,8 @@ class GraphChecker {
         return Needs(op.output, ValueType::kIndex, 1);
       case OpKind::kAttention:
         return CheckAttention(op);
+      case OpKind::kSlice:
+        return CheckSlice(op);
       default:
         return CheckElementwise(op);
     }
@@ -160,8 +162,11 @@ class GraphChecker {
       LUTDB_RETURN_IF_ERROR(Needs(input, ValueType::kF32, width));
     }
     LUTDB_RETURN_IF_ERROR(Needs(op.output, ValueType::kF32, width));
-    if (op.kind == OpKind::kRmsNorm || op.kind == OpKind::kLayerNorm ||
-        op.kind == OpKind::kScaleShift) {
+    if (op.kind == OpKind::kRmsNorm && op.heads != 0) {
+      LUTDB_RETURN_IF_ERROR(NeedsHeads(op, op.heads, op.inputs[0]));
+      LUTDB_RETURN_IF_ERROR(NeedsVector(op.tensor, op.head_dim));
+    } else if (op.kind == OpKind::kRmsNorm || op.kind == OpKind::kLayerNorm ||
+               op.kind == OpKind::kScaleShift) {
       LUTDB_RETURN_IF_ERROR(NeedsVector(op.tensor, width));
     }
     if (op.kind == OpKind::kLayerNorm || op.kind == OpKind::kScaleShift) {
@@ -177,14 +182,27 @@ class GraphChecker {
       }
       if (op.activation < Activation::kIdentity) return DataLoss("no activation function");
     }
-    if (op.kind == OpKind::kRope) {
-      LUTDB_RETURN_IF_ERROR(NeedsHeads(op, op.heads, op.inputs[0]));
-      if (op.head_dim % 2 != 0 || !std::isfinite(op.theta) || op.theta <= 0) {
-        return DataLoss("heads of {} with rope theta {}", op.head_dim, op.theta);
-      }
-      return NeedsPositions();
-    }
+    if (op.kind == OpKind::kRope) return CheckRope(op);
     return absl::OkStatus();
+  }
+
+  absl::Status CheckRope(const Op& op) const {
+    LUTDB_RETURN_IF_ERROR(NeedsHeads(op, op.heads, op.inputs[0]));
+    if (op.head_dim % 2 != 0 || !std::isfinite(op.theta) || op.theta <= 0) {
+      return DataLoss("heads of {} with rope theta {}", op.head_dim, op.theta);
+    }
+    if (op.tensor != kNone) LUTDB_RETURN_IF_ERROR(NeedsVector(op.tensor, op.head_dim / 2));
+    return NeedsPositions();
+  }
+
+  absl::Status CheckSlice(const Op& op) const {
+    const Value& from = graph_.values[op.inputs[0]];
+    const Value& to = graph_.values[op.output];
+    LUTDB_RETURN_IF_ERROR(Needs(op.inputs[0], ValueType::kF32, from.width));
+    LUTDB_RETURN_IF_ERROR(Needs(op.output, ValueType::kF32, to.width));
+    if (op.offset <= from.width && to.width <= from.width - op.offset) return absl::OkStatus();
+    return DataLoss("elements {} to {} of \"{}\", which has {}", op.offset,
+                    uint64_t{op.offset} + to.width, from.name, from.width);
   }
 
   absl::Status CheckEmbedding(const Op& op) const {

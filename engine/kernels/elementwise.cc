@@ -245,8 +245,12 @@ void Rope(const float* cosine, const float* sine, size_t heads, size_t head_dim,
 }
 
 // Exact or in double, and the same code for every target.
-void RopeAngles(uint32_t position, float theta, size_t head_dim, float* cosine, float* sine) {
-  reference::RopeAngles(position, theta, head_dim, cosine, sine);
+void RopeFrequencies(float theta, size_t head_dim, double* frequencies) {
+  reference::RopeFrequencies(theta, head_dim, frequencies);
+}
+void RopeAngles(uint32_t position, const double* frequencies, size_t pairs, float* cosine,
+                float* sine) {
+  reference::RopeAngles(position, frequencies, pairs, cosine, sine);
 }
 float Exp(float x) { return reference::Exp(x); }
 void ConvertF16(const uint16_t* from, size_t count, float* to) {

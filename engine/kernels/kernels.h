@@ -102,9 +102,13 @@ void Activate(Activation activation, float alpha, const float* x, size_t count, 
 void Softmax(const float* x, size_t count, float* y);
 // Rotate-half RoPE in place on heads x head_dim. cosine and sine have head_dim / 2 elements.
 void Rope(const float* cosine, const float* sine, size_t heads, size_t head_dim, float* x);
-// Angles of one position: cosine[i], sine[i] of position * theta^(-2 i / head_dim), computed in
-// double by our own functions, rounded once.
-void RopeAngles(uint32_t position, float theta, size_t head_dim, float* cosine, float* sine);
+// How fast each of the head_dim / 2 pairs of a head turns, in radians per position:
+// theta^(-2 i / head_dim).
+void RopeFrequencies(float theta, size_t head_dim, double* frequencies);
+// Angles of one position: cosine[i], sine[i] of position * frequencies[i], computed in double by our
+// own functions, rounded once.
+void RopeAngles(uint32_t position, const double* frequencies, size_t pairs, float* cosine,
+                float* sine);
 // Our own exp, correctly deterministic (within 2 ulp); -inf -> 0.
 float Exp(float x);
 

@@ -46,7 +46,9 @@ void LayerNorm(const float* x, const float* weight, const float* shift, float ep
 void Activate(Activation activation, float alpha, const float* x, size_t count, float* y);
 void Softmax(const float* x, size_t count, float* y);
 void Rope(const float* cosine, const float* sine, size_t heads, size_t head_dim, float* x);
-void RopeAngles(uint32_t position, float theta, size_t head_dim, float* cosine, float* sine);
+void RopeFrequencies(float theta, size_t head_dim, double* frequencies);
+void RopeAngles(uint32_t position, const double* frequencies, size_t pairs, float* cosine,
+                float* sine);
 float Exp(float x);
 void ConvertF16(const uint16_t* from, size_t count, float* to);
 void ConvertBF16(const uint16_t* from, size_t count, float* to);

@@ -222,11 +222,18 @@ void Rope(const float* cosine, const float* sine, size_t heads, size_t head_dim,
   }
 }
 
-void RopeAngles(uint32_t position, float theta, size_t head_dim, float* cosine, float* sine) {
+void RopeFrequencies(float theta, size_t head_dim, double* frequencies) {
   const double log_theta = Log(theta);
   for (size_t i = 0; i < head_dim / 2; ++i) {
     const double fraction = static_cast<double>(2 * i) / static_cast<double>(head_dim);
-    const SinCos angle = SinCosOf(position * ExpDouble(-fraction * log_theta));
+    frequencies[i] = ExpDouble(-fraction * log_theta);
+  }
+}
+
+void RopeAngles(uint32_t position, const double* frequencies, size_t pairs, float* cosine,
+                float* sine) {
+  for (size_t i = 0; i < pairs; ++i) {
+    const SinCos angle = SinCosOf(position * frequencies[i]);
     cosine[i] = static_cast<float>(angle.cosine);
     sine[i] = static_cast<float>(angle.sine);
   }

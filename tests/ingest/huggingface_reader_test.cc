@@ -180,7 +180,19 @@ TEST_F(HuggingFaceReader, RefusesBadConfigs) {
       {R"("tie_word_embeddings":true)", R"("tie_word_embeddings":1)", StatusCode::kDataLoss,
        "tie_word_embeddings"},
       {R"("bos_token_id":1)", R"("rope_scaling":{"rope_type":"llama3","factor":8})",
-       StatusCode::kUnimplemented, "only unscaled RoPE"},
+       StatusCode::kDataLoss, "low_freq_factor is missing"},
+      {R"("bos_token_id":1)",
+       R"("rope_scaling":{"rope_type":"llama3","factor":8,"low_freq_factor":4,"high_freq_factor":4})",
+       StatusCode::kDataLoss, "high_freq_factor 4 is not above low_freq_factor 4"},
+      {R"("bos_token_id":1)", R"("rope_scaling":{"type":"linear","factor":-2})",
+       StatusCode::kDataLoss, "factor"},
+      {R"("bos_token_id":1)", R"("rope_scaling":{"type":"yarn","factor":8})",
+       StatusCode::kUnimplemented, "\"yarn\" is not implemented; lutdb knows default, linear"},
+      {R"("bos_token_id":1)", R"("layer_types":["full_attention"])", StatusCode::kDataLoss,
+       "each of 2 layers"},
+      {R"("bos_token_id":1)", R"("layer_types":["full_attention","chunked_attention"])",
+       StatusCode::kUnimplemented, "chunked_attention"},
+      {R"("bos_token_id":1)", R"("sliding_window":0)", StatusCode::kDataLoss, "sliding_window"},
       {R"("bos_token_id":1)", R"("rope_scaling":"yarn")", StatusCode::kDataLoss, "rope_scaling"},
       {R"("bos_token_id":1)", R"("rope_theta":0)", StatusCode::kDataLoss, "rope_theta"},
       {R"("bos_token_id":1)", R"("partial_rotary_factor":0.5)", StatusCode::kUnimplemented,
@@ -199,6 +211,23 @@ TEST_F(HuggingFaceReader, RefusesBadConfigs) {
     directory_.Write("config.json", config);
     ExpectError(OpenError(directory_.path()), bad.code, bad.message, directory_.path());
   }
+}
+
+// What generation_config.json says of start and end tokens counts; what is wrong with it is said.
+TEST_F(HuggingFaceReader, ReadsTheGenerationConfig) {
+  WriteModel(TinyLlama{});
+  directory_.Write("generation_config.json",
+                   R"({"bos_token_id":3,"eos_token_id":[4,5],"temperature":0.6})");
+  const auto source = OpenModelSource(directory_.path(), {});
+  ASSERT_TRUE(source.ok()) << source.status();
+  EXPECT_EQ(source->graph.bos, 3u);
+  EXPECT_EQ(source->graph.eos, (std::vector<uint32_t>{4, 5}));
+  directory_.Write("generation_config.json", R"({"eos_token_id":[4,16]})");
+  ExpectError(OpenError(directory_.path()), StatusCode::kDataLoss, "eos_token_id",
+              "generation_config.json");
+  directory_.Write("generation_config.json", "{");
+  ExpectError(OpenError(directory_.path()), StatusCode::kDataLoss, "JSON",
+              "generation_config.json");
 }
 
 TEST_F(HuggingFaceReader, NamesAnElementTypeItCannotUse) {

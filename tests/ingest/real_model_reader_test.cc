@@ -1,6 +1,8 @@
 // Readers on real model files. Skipped where the data is absent.
 #include <stdlib.h>
 
+#include "ingest/gguf.h"
+#include "ingest/gguf_blocks.h"
 #include "ingest/safetensors.h"
 #include "tests/ingest/model_files.h"
 
@@ -15,6 +17,17 @@ class RealModelReader : public testing::Test {
     if (!std::filesystem::is_directory(data_)) {
       GTEST_SKIP() << "no test data at " << data_ << "; set LUTDB_TEST_DATA";
     }
+  }
+  // A published header, kept as hexadecimal text.
+  std::string HeaderVector(const std::string& name) const {
+    const std::string hex =
+        FileBytes(data_ + "/conformance/header_vectors/fixtures/" + name + ".hex");
+    EXPECT_FALSE(hex.empty());
+    std::string bytes;
+    for (size_t i = 0; i + 1 < hex.size() && hex[i] != '\n'; i += 2) {
+      bytes.push_back(static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16)));
+    }
+    return bytes;
   }
   std::string data_;
 };
@@ -59,6 +72,81 @@ TEST_F(RealModelReader, ReadsTheMnistNetwork) {
   EXPECT_EQ(source->tables[0].spec.neurons, 128u);
 }
 
+// The same in GGUF: one model with the directory where nothing is packed.
+TEST_F(RealModelReader, StoriesFromGguf) {
+  const auto directory = OpenModelSource(data_ + "/safetensors/stories260K", {});
+  ASSERT_TRUE(directory.ok()) << directory.status();
+  for (const char* form : {"f32", "F16", "Q6_K", "Q4_K_M"}) {
+    SCOPED_TRACE(form);
+    const auto gguf = OpenModelSource(fmt::format("{}/gguf/stories260K-{}.gguf", data_, form), {});
+    ASSERT_TRUE(gguf.ok()) << gguf.status();
+    EXPECT_EQ(gguf->tokenizer.tokens.size(), 512u);
+    EXPECT_EQ(gguf->graph.context, 512u);
+    ASSERT_EQ(gguf->tables.size(), directory->tables.size());
+    for (size_t i = 0; i < gguf->tables.size(); ++i) {
+      const SourceTable& table = gguf->tables[i];
+      EXPECT_EQ(table.spec.name, directory->tables[i].spec.name);
+      if (form != std::string("f32")) continue;
+      EXPECT_EQ(FloatBytes(Values(gguf->tensors[table.spec.weight_tensor])),
+                FloatBytes(Values(directory->tensors[directory->tables[i].spec.weight_tensor])))
+          << table.spec.name;
+    }
+  }
+}
+
+// ggml's own blocks and what it makes of them.
+TEST_F(RealModelReader, UnpacksAsGgmlDoes) {
+  for (const auto& [name, id] : std::vector<std::pair<const char*, uint32_t>>{
+           {"Q4_0", 2}, {"Q8_0", 8}, {"Q4_K", 12}, {"Q6_K", 14}}) {
+    SCOPED_TRACE(name);
+    const std::string path = data_ + "/conformance/ggml_quant_vectors/" + name;
+    const std::string blocks = FileBytes(path + ".blocks.bin");
+    const std::string expected = FileBytes(path + ".dequant.f32");
+    std::vector<float> values(expected.size() / sizeof(float));
+    const GgufType& type = *FindGgufType(id);
+    ASSERT_EQ(blocks.size() / type.bytes * type.elements, values.size());
+    UnpackElements(type, reinterpret_cast<const uint8_t*>(blocks.data()), 0, values.size(),
+                   values.data());
+    EXPECT_TRUE(FloatBytes(values) == expected);
+  }
+  for (const auto& [name, dtype] :
+       std::vector<std::pair<const char*, DType>>{{"F16", DType::kF16}, {"BF16", DType::kBF16}}) {
+    SCOPED_TRACE(name);
+    const std::string path = data_ + "/conformance/ggml_quant_vectors/" + name;
+    const std::string blocks = FileBytes(path + ".blocks.bin");
+    SourceTensor tensor;
+    tensor.dtype = dtype;
+    tensor.rows = 1;
+    tensor.cols = blocks.size() / 2;
+    tensor.data = reinterpret_cast<const uint8_t*>(blocks.data());
+    EXPECT_TRUE(FloatBytes(Values(tensor)) == FileBytes(path + ".dequant.f32"));
+  }
+}
+
+TEST_F(RealModelReader, AgreesWithPublishedGgufHeaders) {
+  const TestDirectory directory;
+  const struct {
+    const char* name;
+    absl::StatusCode code;
+    size_t tensors;
+  } cases[] = {
+      {"gguf-v2-f32", absl::StatusCode::kOk, 1},
+      {"gguf-v3-q4-0", absl::StatusCode::kOk, 1},
+      {"gguf-unknown-type", absl::StatusCode::kUnimplemented, 0},
+      {"gguf-unsupported-version", absl::StatusCode::kUnimplemented, 0},
+      {"raw-small", absl::StatusCode::kDataLoss, 0},
+      {"safetensors-two-tensors", absl::StatusCode::kDataLoss, 0},
+  };
+  for (const auto& vector : cases) {
+    SCOPED_TRACE(vector.name);
+    auto file = MappedFile::Open(directory.Write("vector", HeaderVector(vector.name)));
+    ASSERT_TRUE(file.ok());
+    const auto gguf = OpenGguf(*std::move(file));
+    EXPECT_EQ(gguf.status().code(), vector.code) << gguf.status();
+    EXPECT_EQ(gguf.ok() ? gguf->catalog.tensors.size() : 0, vector.tensors);
+  }
+}
+
 // Published good and bad headers, kept as hexadecimal text; the large ones without their zeros.
 TEST_F(RealModelReader, AgreesWithPublishedHeaderVectors) {
   const TestDirectory directory;
@@ -79,13 +167,7 @@ TEST_F(RealModelReader, AgreesWithPublishedHeaderVectors) {
   };
   for (const auto& vector : cases) {
     SCOPED_TRACE(vector.name);
-    const std::string hex =
-        FileBytes(data_ + "/conformance/header_vectors/fixtures/" + vector.name + ".hex");
-    ASSERT_FALSE(hex.empty());
-    std::string bytes;
-    for (size_t i = 0; i + 1 < hex.size() && hex[i] != '\n'; i += 2) {
-      bytes.push_back(static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16)));
-    }
+    std::string bytes = HeaderVector(vector.name);
     bytes.append(vector.zeros, '\0');
     const auto catalog = OpenSafetensorsFile(directory.Write("vector", bytes));
     EXPECT_EQ(catalog.status().code(), vector.code) << catalog.status();

@@ -89,7 +89,9 @@ TEST(RopeAngles, CloseToTheExactAngles) {
   for (const uint32_t position : {0u, 1u, 2u, 255u, 4095u, 131071u, 999999u}) {
     for (const float theta : {10000.0f, 500000.0f, 1000000.0f}) {
       std::vector<float> cosine(64), sine(64);
-      RopeAngles(position, theta, 128, cosine.data(), sine.data());
+      std::vector<double> frequencies(64);
+      RopeFrequencies(theta, 128, frequencies.data());
+      RopeAngles(position, frequencies.data(), 64, cosine.data(), sine.data());
       for (int i = 0; i < 64; ++i) {
         const long double frequency = std::pow(static_cast<long double>(theta), -2.0L * i / 128);
         const long double angle = position * frequency;

@@ -119,7 +119,9 @@ TEST_P(F32, Activations) {
 TEST_P(F32, Rope) {
   for (const size_t head_dim : {2, 4, 8, 14, 32, 48, 64, 128}) {
     std::vector<float> cosine(head_dim / 2), sine(head_dim / 2);
-    RopeAngles(37, 10000.0f, head_dim, cosine.data(), sine.data());
+    std::vector<double> frequencies(head_dim / 2);
+    RopeFrequencies(10000.0f, head_dim, frequencies.data());
+    RopeAngles(37, frequencies.data(), head_dim / 2, cosine.data(), sine.data());
     Compare(
         3 * head_dim, [&](float* x) { Rope(cosine.data(), sine.data(), 3, head_dim, x); },
         [&](float* x) { reference::Rope(cosine.data(), sine.data(), 3, head_dim, x); });
