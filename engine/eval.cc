@@ -25,6 +25,11 @@ absl::StatusOr<EvalReport> EvalTokens(Model& model, absl::Span<const int32_t> id
                            model.context());
   }
   const uint32_t window = options.window == 0 ? model.context() : options.window;
+  const uint32_t stride = options.stride == 0 ? window : options.stride;
+  if (stride > window) {
+    return InvalidArgument("a stride of {} tokens leaves out what lies between windows of {}",
+                           stride, window);
+  }
   for (size_t i = 0; i < ids.size(); ++i) {
     if (ids[i] < 0 || static_cast<uint32_t>(ids[i]) >= model.output_width()) {
       return OutOfRange("token {} (number {}) is not in the vocabulary of {}", ids[i], i,
@@ -37,16 +42,25 @@ absl::StatusOr<EvalReport> EvalTokens(Model& model, absl::Span<const int32_t> id
   EvalProgress progress(options, report.count);
   std::vector<float> logits(model.output_width());
   double nll = 0;
-  for (size_t i = 0; i < report.count; ++i) {
-    if (i % window == 0) model.Reset();
-    LUTDB_RETURN_IF_ERROR(model.Feed(ids[i], absl::MakeSpan(logits)));
-    nll += NegativeLogShare(logits, static_cast<size_t>(ids[i + 1]));
-    LUTDB_RETURN_IF_ERROR(progress.Tick(i + 1));
+  size_t counted = 0;  // predictions made and counted
+  for (size_t begin = 0; counted < report.count; begin += stride) {
+    model.Reset();
+    const size_t end = std::min<size_t>(begin + window, report.count);
+    for (size_t i = begin; i < end; ++i) {
+      const bool counts = i >= counted;  // an earlier window did not predict it
+      LUTDB_RETURN_IF_ERROR(
+          model.Feed(ids[i], counts ? absl::MakeSpan(logits) : absl::Span<float>()));
+      if (counts) nll += NegativeLogShare(logits, static_cast<size_t>(ids[i + 1]));
+      LUTDB_RETURN_IF_ERROR(progress.Tick(std::max(counted, i + 1)));
+    }
+    counted = end;
   }
   model.Reset();
   report.has_nll = report.has_perplexity = true;
   report.nll = nll / static_cast<double>(report.count);
   report.perplexity = std::exp(report.nll);
+  report.window = window;
+  report.stride = stride;
   report.seconds = progress.seconds();
   return report;
 }

@@ -19,6 +19,13 @@ absl::Status Sampler::Check(const SamplerOptions& options) {
   if (!(options.top_p >= 0 && options.top_p <= 1)) {
     return InvalidArgument("top-p {} is not between 0 and 1", options.top_p);
   }
+  if (!(options.min_p >= 0 && options.min_p <= 1)) {
+    return InvalidArgument("min-p {} is not between 0 and 1", options.min_p);
+  }
+  if (!(options.repetition_penalty > 0) || !std::isfinite(options.repetition_penalty)) {
+    return InvalidArgument("repetition penalty {} is not a number above 0",
+                           options.repetition_penalty);
+  }
   return absl::OkStatus();
 }
 
@@ -34,7 +41,25 @@ float Sampler::Coin() {
   return static_cast<float>(bits >> 40) * 0x1p-24f;
 }
 
-uint32_t Sampler::Next(absl::Span<const float> logits) {
+void Sampler::See(uint32_t token) {
+  if (token >= seen_.size()) seen_.resize(token + 1, false);
+  seen_[token] = true;
+}
+
+// A logit above zero is divided and one below multiplied, so that both go down.
+absl::Span<const float> Sampler::Penalized(absl::Span<const float> logits) {
+  if (options_.repetition_penalty == 1) return logits;
+  penalized_.assign(logits.begin(), logits.end());
+  for (size_t i = 0; i < std::min(seen_.size(), penalized_.size()); ++i) {
+    if (!seen_[i]) continue;
+    float& logit = penalized_[i];
+    logit = logit > 0 ? logit / options_.repetition_penalty : logit * options_.repetition_penalty;
+  }
+  return penalized_;
+}
+
+uint32_t Sampler::Next(absl::Span<const float> given) {
+  const absl::Span<const float> logits = Penalized(given);
   const uint32_t largest = ArgMax(logits);
   if (options_.temperature == 0) return largest;
   const size_t count = logits.size();
@@ -56,11 +81,20 @@ uint32_t Sampler::Next(absl::Span<const float> logits) {
   std::sort(order_.begin(), order_.end(), [this](uint32_t a, uint32_t b) {
     return shares_[a] != shares_[b] ? shares_[a] > shares_[b] : a < b;
   });
+  if (options_.top_k > 0 && order_.size() > options_.top_k) order_.resize(options_.top_k);
+  double reach = options_.top_p;
+  if (options_.top_k > 0) {
+    double sum = 0;
+    for (const uint32_t token : order_) sum += shares_[token];
+    reach *= sum;
+  }
   double kept = 0;
   size_t keep = 0;
   while (keep < order_.size()) {
+    // The first one always stays; the order is descending, so the rest is below min_p as well.
+    if (keep > 0 && shares_[order_[keep]] < options_.min_p * shares_[order_[0]]) break;
     kept += shares_[order_[keep++]];
-    if (options_.top_p < 1 && kept > options_.top_p) break;
+    if (options_.top_p < 1 && kept > reach) break;
   }
   const double point = Coin() * kept;
   double passed = 0;

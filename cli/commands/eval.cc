@@ -2,6 +2,7 @@
 
 #include "lutdb/eval.h"
 
+#include <algorithm>
 #include <memory>
 
 #include "base/file.h"
@@ -57,8 +58,24 @@ absl::StatusOr<EvalReport> Evaluate(const Flags& flags, Model& model, const Eval
   } else {
     LUTDB_ASSIGN_OR_RETURN(const std::string text, ReadFile(flags.text, kTextBytesMax));
     LUTDB_ASSIGN_OR_RETURN(ids, model.Encode(text));
+    if (ids.empty()) return InvalidArgument("{} is empty: there is nothing to predict", flags.text);
   }
-  return EvalTokens(model, ids, options);
+  EvalOptions windows = options;
+  if (flags.tokens.empty() && options.stride == 0) {
+    // The usual protocol for text: every token is predicted with half a window before it.
+    const uint32_t window = options.window == 0 ? model.context() : options.window;
+    windows.stride = std::max(1u, window / 2);
+  }
+  return EvalTokens(model, ids, windows);
+}
+
+// How perplexity was measured: figures of different protocols cannot be compared.
+std::string Protocol(const EvalReport& report) {
+  if (report.stride >= report.window) {
+    return fmt::format("separate windows of {} tokens", report.window);
+  }
+  return fmt::format("sliding windows of {} tokens, {} further each; each token counted once",
+                     report.window, report.stride);
 }
 
 void Print(const EvalReport& report, bool reference, uint64_t dropped_rows, Output& output) {
@@ -71,6 +88,7 @@ void Print(const EvalReport& report, bool reference, uint64_t dropped_rows, Outp
   }
   if (report.has_perplexity) {
     facts.emplace_back("perplexity", fmt::format("{:.4f}", report.perplexity));
+    facts.emplace_back("protocol", Protocol(report));
   }
   if (report.has_accuracy) {
     facts.emplace_back("accuracy", fmt::format("{:.4f}", report.accuracy));
@@ -84,7 +102,12 @@ void Print(const EvalReport& report, bool reference, uint64_t dropped_rows, Outp
 Json ToJson(const EvalReport& report) {
   Json json = {{"count", report.count}};
   if (report.has_nll) json["nll"] = report.nll;
-  if (report.has_perplexity) json["perplexity"] = report.perplexity;
+  if (report.has_perplexity) {
+    json["perplexity"] = report.perplexity;
+    json["window"] = report.window;
+    json["stride"] = report.stride;
+    json["protocol"] = report.stride < report.window ? "sliding windows" : "separate windows";
+  }
   if (report.has_accuracy) json["accuracy"] = report.accuracy;
   if (report.has_mse) json["mse"] = report.mse;
   if (report.has_r2) json["r2"] = report.r2;
@@ -140,8 +163,15 @@ Action DeclareEval(CLI::App& app) {
              "Tokens per window; the context is emptied between (default: the model's context)")
           ->check(Unlisted(CLI::Range(1, 1 << 30)))
           ->type_name("W");
+  CLI::Option* stride =
+      app.add_option("--stride", flags->eval.stride,
+                     "Tokens from one window to the next; each is counted once, in the first that "
+                     "has it (default: half a window of text, a whole one of tokens)")
+          ->check(Unlisted(CLI::Range(1, 1 << 30)))
+          ->type_name("S");
   for (const char* rows : {"--csv", "--images", "--inputs", "--wav"}) {
     window->excludes(app.get_option(rows));
+    stride->excludes(app.get_option(rows));
   }
   for (CLI::Option* option : {text, tokens}) option->excludes(app.get_option("--valid-fraction"));
   app.add_flag("--reference", flags->model.reference, "Use the kept f32 weights, not the tables")

@@ -7,10 +7,10 @@
 #include <memory>
 #include <random>
 
+#include "base/npy.h"
 #include "base/status.h"
 #include "cli/command.h"
 #include "cli/interrupt.h"
-#include "base/npy.h"
 #include "cli/sizes.h"
 #include "lutdb/eval.h"
 #include "lutdb/model.h"
@@ -45,10 +45,30 @@ double Rate(size_t count, double seconds) {
   return seconds > 0 ? static_cast<double>(count) / seconds : 0;
 }
 
-void PrintTimings(const Flags& flags, const GenerateResult& result) {
+const char* Name(GenerateEnd end) {
+  switch (end) {
+    case GenerateEnd::kMaxTokens:
+      return "max_tokens";
+    case GenerateEnd::kEndToken:
+      return "end_token";
+    case GenerateEnd::kStopText:
+      return "stop";
+    case GenerateEnd::kContextFull:
+      return "context";
+  }
+  return "";
+}
+
+void PrintTimings(const Flags& flags, const Model& model, const GenerateResult& result) {
+  if (result.end == GenerateEnd::kContextFull) {
+    fmt::print(stderr, "stopped: the context of {} tokens is full\n", model.context());
+  }
   if (flags.generate.temperature > 0) fmt::print(stderr, "seed {}\n", flags.generate.seed);
-  fmt::print(stderr, "prompt: {} tokens in {}; generated: {} tokens in {} ({:.1f} per second)\n",
-             result.prompt_tokens, HumanSeconds(result.prompt_seconds), result.tokens.size(),
+  fmt::print(stderr,
+             "prompt: {} tokens in {} ({:.1f} per second); generated: {} tokens in {} ({:.1f} per "
+             "second)\n",
+             result.prompt_tokens, HumanSeconds(result.prompt_seconds),
+             Rate(result.prompt_tokens, result.prompt_seconds), result.tokens.size(),
              HumanSeconds(result.seconds), Rate(result.tokens.size(), result.seconds));
 }
 
@@ -76,20 +96,26 @@ absl::Status Generate(Flags flags, Model& model, Output& output) {
   }
   LUTDB_RETURN_IF_ERROR(result.status());
   if (flags.json) {
-    output.WriteJson({{"text", result->text},
-                      {"tokens", result->tokens},
-                      {"prompt_tokens", result->prompt_tokens},
-                      {"ended", result->ended},
-                      {"temperature", Typed(flags.generate.temperature)},
-                      {"top_p", Typed(flags.generate.top_p)},
-                      {"seed", flags.generate.seed},
-                      {"prompt_seconds", result->prompt_seconds},
-                      {"seconds", result->seconds},
-                      {"tokens_per_second", Rate(result->tokens.size(), result->seconds)},
-                      {"arena", ToJson(model.arena())}});
+    output.WriteJson(
+        {{"text", result->text},
+         {"tokens", result->tokens},
+         {"prompt_tokens", result->prompt_tokens},
+         {"ended", result->ended},
+         {"finish", Name(result->end)},
+         {"temperature", Typed(flags.generate.temperature)},
+         {"top_k", flags.generate.top_k},
+         {"top_p", Typed(flags.generate.top_p)},
+         {"min_p", Typed(flags.generate.min_p)},
+         {"repetition_penalty", Typed(flags.generate.repetition_penalty)},
+         {"seed", flags.generate.seed},
+         {"prompt_seconds", result->prompt_seconds},
+         {"seconds", result->seconds},
+         {"prompt_tokens_per_second", Rate(result->prompt_tokens, result->prompt_seconds)},
+         {"tokens_per_second", Rate(result->tokens.size(), result->seconds)},
+         {"arena", ToJson(model.arena())}});
   }
   output.Flush().IgnoreError();  // the text comes before what is said about it
-  PrintTimings(flags, *result);
+  PrintTimings(flags, model, *result);
   return absl::OkStatus();
 }
 
@@ -177,6 +203,13 @@ absl::Status Run(Flags flags, Output& output) {
   if (!(flags.generate.top_p > 0 && flags.generate.top_p <= 1)) {
     return InvalidArgument("--top-p must be above 0 and at most 1");
   }
+  if (!(flags.generate.min_p >= 0 && flags.generate.min_p <= 1)) {
+    return InvalidArgument("--min-p must be from 0 to 1");
+  }
+  if (!(flags.generate.repetition_penalty > 0 &&
+        std::isfinite(flags.generate.repetition_penalty))) {
+    return InvalidArgument("--repetition-penalty must be a number above 0");
+  }
   LUTDB_ASSIGN_OR_RETURN(const auto model, Model::Open(flags.store, flags.model));
   if (!flags.input.empty()) return RunArray(flags, *model, output);
   if (!model->is_language_model()) {
@@ -185,6 +218,26 @@ absl::Status Run(Flags flags, Output& output) {
   }
   if (!flags.seed_given) flags.generate.seed = RandomSeed();
   return Generate(flags, *model, output);
+}
+
+void AddSampling(CLI::App& app, GenerateOptions* options) {
+  app.add_option("--max-tokens", options->max_tokens, "Tokens to generate (default: 256)")
+      ->type_name("N");
+  app.add_option("--temperature", options->temperature, "0 is greedy (default: 0.8)")
+      ->type_name("T");
+  app.add_option("--top-k", options->top_k, "Sample among the K likeliest tokens (default: all)")
+      ->type_name("K");
+  app.add_option("--top-p", options->top_p, "Share of likelihood sampled (default: 0.95)")
+      ->type_name("P");
+  app.add_option("--min-p", options->min_p,
+                 "Least likelihood sampled, as a part of the likeliest token's (default: 0)")
+      ->type_name("P");
+  app.add_option("--repetition-penalty", options->repetition_penalty,
+                 "Divides the logits of tokens that came before (default: 1, none)")
+      ->type_name("R");
+  app.add_option("--stop", options->stop, "Text to stop before; may be given several times")
+      ->allow_extra_args(false)
+      ->type_name("TEXT");
 }
 
 }  // namespace
@@ -207,12 +260,7 @@ Action DeclareRun(CLI::App& app) {
   tokens->excludes(input);
   input->needs(result);
   result->needs(input);
-  app.add_option("--max-tokens", flags->generate.max_tokens, "Tokens to generate (default: 256)")
-      ->type_name("N");
-  app.add_option("--temperature", flags->generate.temperature, "0 is greedy (default: 0.8)")
-      ->type_name("T");
-  app.add_option("--top-p", flags->generate.top_p, "Share of likelihood sampled (default: 0.95)")
-      ->type_name("P");
+  AddSampling(app, &flags->generate);
   CLI::Option* seed =
       app.add_option("--seed", flags->generate.seed, "Of sampling (default: random, reported)")
           ->type_name("S");

@@ -17,6 +17,8 @@ struct EvalReport {
   double nll = 0;        // mean natural log per token or row
   bool has_perplexity = false;
   double perplexity = 0;  // exp(nll)
+  uint32_t window = 0;    // as used; language models only
+  uint32_t stride = 0;
   bool has_accuracy = false;
   double accuracy = 0;  // fraction
   bool has_mse = false;
@@ -28,14 +30,17 @@ struct EvalReport {
 
 struct EvalOptions {
   uint32_t window = 0;  // tokens per window; 0: the model's context
+  uint32_t stride = 0;  // tokens from one window to the next; 0: the window
   ProgressFn progress;
   const std::atomic<bool>* cancel = nullptr;
 };
 
-// Feeds window i the ids i*W .. i*W+W-1 and predicts the next id of each; the cache is emptied
-// between windows, no BOS is inserted, the last window may be short; count = ids - 1.
-// InvalidArgument for fewer than two ids or a window beyond the context, OutOfRange for an id that
-// is not in the vocabulary.
+// Feeds window i the ids i*S .. i*S+W-1 (S: the stride, W: the window) and predicts the next id of
+// each; what an earlier window predicted is not counted again, so that with S below W every
+// prediction but the first W sees at least W - S ids before it (the sliding window). The cache is
+// emptied between windows, no BOS is inserted, the last window may be short; count = ids - 1.
+// InvalidArgument for fewer than two ids, a window beyond the context or a stride beyond the window,
+// OutOfRange for an id that is not in the vocabulary.
 absl::StatusOr<EvalReport> EvalTokens(Model& model, absl::Span<const int32_t> ids,
                                       const EvalOptions& options);
 

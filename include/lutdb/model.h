@@ -33,7 +33,11 @@ struct EncodeOptions {
 struct GenerateOptions {
   uint32_t max_tokens = 256;
   float temperature = 0.8f;  // 0: greedy
-  float top_p = 0.95f;
+  uint32_t top_k = 0;    // only the k most probable tokens; 0: all
+  float top_p = 0.95f;   // of these the fewest whose shares reach top_p
+  float min_p = 0;       // of these the ones with at least this part of the largest share
+  float repetition_penalty = 1;  // of tokens that are in the context (Keskar 2019, CTRL); 1: none
+  std::vector<std::string> stop = {};  // generation ends before the first of these texts
   uint64_t seed = 0;  // as given; callers choose and report a random one
   const std::atomic<bool>* cancel = nullptr;
 };
@@ -42,11 +46,20 @@ struct GenerateResult {
   std::vector<int32_t> tokens;  // generated ones, end token excluded
   std::string text;             // prompt and continuation
   uint32_t prompt_tokens = 0;
+// Why generation ended.
+enum class GenerateEnd : uint8_t {
+  kMaxTokens = 0,
+  kEndToken = 1,
+  kStopText = 2,
+  kContextFull = 3,
+};
+
   bool ended = false;           // by the end token
   double prompt_seconds = 0;
   double seconds = 0;           // generation alone
 };
 // Called with each piece of text as it is complete (never half a UTF-8 character), prompt first.
+  GenerateEnd end = GenerateEnd::kMaxTokens;
 using TextSink = std::function<void(std::string_view)>;
 
 struct ArenaReport {

@@ -64,6 +64,29 @@ TEST_F(Sums, StopsAtTheNumberOfTokens) {
   EXPECT_TRUE(none->tokens.empty());
 }
 
+TEST_F(Sums, EndsBeforeAStopText) {
+  std::string streamed;
+  const auto sink = [&](std::string_view text) { streamed += text; };
+  // "462+723=1185": the stop text spans two tokens, and half of it must not be streamed.
+  const auto result =
+      model_->Generate("462+723=", {.temperature = 0, .stop = {"18", "zzz"}}, sink);
+  ASSERT_TRUE(result.ok()) << Message(result.status());
+  EXPECT_EQ(result->text, "462+723=1");
+  EXPECT_EQ(streamed, result->text);
+  EXPECT_EQ(result->end, GenerateEnd::kStopText);
+  EXPECT_FALSE(result->ended);
+  // What looks like the beginning of a stop text and is none comes out after all.
+  streamed.clear();
+  const auto whole = model_->Generate("462+723=", {.temperature = 0, .stop = {"1186"}}, sink);
+  ASSERT_TRUE(whole.ok());
+  EXPECT_EQ(streamed, "462+723=1185");
+  EXPECT_EQ(whole->end, GenerateEnd::kEndToken);
+  // The prompt is not searched.
+  const auto prompt = model_->Generate("462+723=", {.temperature = 0, .stop = {"462"}}, nullptr);
+  ASSERT_TRUE(prompt.ok());
+  EXPECT_EQ(prompt->text, "462+723=1185");
+}
+
 TEST_F(Sums, SameSeedSameText) {
   const GenerateOptions options{.max_tokens = 20, .temperature = 5, .top_p = 1, .seed = 11};
   const auto a = model_->Generate("1+", options, nullptr);
@@ -146,6 +169,36 @@ TEST_F(Sums, EvalFollowsItsProtocol) {
   EXPECT_NEAR(report->nll, nll / (ids.size() - 1), 1e-9);
   EXPECT_NEAR(report->perplexity, std::exp(report->nll), 1e-9);
   EXPECT_FALSE(report->has_accuracy);
+}
+
+TEST_F(Sums, SlidingWindowsCountEachPredictionOnce) {
+  std::vector<int32_t> ids = *model_->Encode("81+757=838");
+  const std::vector<int32_t> more = *model_->Encode("2+2=4");
+  ids.insert(ids.end(), more.begin(), more.end());
+  constexpr size_t kWindow = 7, kStride = 3;
+  double nll = 0;
+  std::vector<float> logits(model_->output_width());
+  for (size_t target = 1; target < ids.size(); ++target) {
+    // The first window that predicts it.
+    size_t begin = 0;
+    while (begin + kWindow < target) begin += kStride;
+    model_->Reset();
+    for (size_t i = begin; i < target; ++i) {
+      ASSERT_TRUE(model_->Feed(ids[i], absl::MakeSpan(logits)).ok());
+    }
+    double sum = 0;
+    for (const float logit : logits) sum += std::exp(double{logit});
+    nll += std::log(sum) - logits[ids[target]];
+  }
+  EvalOptions options = Windowed(kWindow);
+  options.stride = kStride;
+  const auto report = EvalTokens(*model_, ids, options);
+  ASSERT_TRUE(report.ok()) << Message(report.status());
+  EXPECT_EQ(report->count, ids.size() - 1);
+  EXPECT_NEAR(report->nll, nll / (ids.size() - 1), 1e-9);
+  EXPECT_EQ(report->stride, kStride);
+  options.stride = kWindow + 1;
+  EXPECT_TRUE(absl::IsInvalidArgument(EvalTokens(*model_, ids, options).status()));
 }
 
 TEST_F(Sums, EvalRefusesBadTokens) {
