@@ -20,6 +20,8 @@ const char* Name(Grid grid) {
       return "signed";
     case Grid::kUnsigned:
       return "unsigned";
+    case Grid::kLearned:
+      return "learned";
   }
   return "unknown";
 }

@@ -44,6 +44,15 @@ void CellHasher::Begin(uint32_t chunk, uint32_t neuron_block, absl::Span<const f
     AppendLittle(positions[p].range.min, head);
     AppendLittle(positions[p].range.max, head);
     AppendLittle(positions[p].range.stride, head);
+    // Learned levels have stride 0 and are written out.
+    const LevelSet* learned = positions[p].range.learned;
+    if (learned == nullptr) continue;
+    AppendLittle(positions[p].range.count, head);
+    for (const int32_t level : learned->levels) AppendLittle(level, head);
+  }
+  if (const Codebook* codebook = state.geometry->codebook(); codebook != nullptr) {
+    AppendLittle(state.geometry->codes(chunk), head);
+    for (const int32_t level : codebook->levels) AppendLittle(level, head);
   }
   AppendLittle(neuron_block, head);
   float padded[kBlockNeurons] = {};

@@ -39,7 +39,7 @@ double RoundHalfEven(double x) {
 // The largest entry of a neuron in units of its weights.
 double LargestSum(const TableGeometry& geometry, absl::Span<const float> weights) {
   const absl::Span<const Position> first = geometry.positions(0);
-  if (geometry.uniform() && first.size() == 1) {
+  if (geometry.uniform() && first.size() == 1 && geometry.even_steps()) {
     float magnitude = 0;
     for (const float weight : weights) magnitude = std::max(magnitude, std::fabs(weight));
     return static_cast<double>(magnitude) * first[0].range.max;

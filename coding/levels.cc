@@ -1,6 +1,8 @@
 #include "coding/levels.h"
 
 #include <algorithm>
+#include <cmath>
+#include <functional>
 
 #include "base/check.h"
 #include "base/status.h"
@@ -13,7 +15,16 @@ constexpr uint32_t kMaxNeurons = 65536u * kBlockNeurons;
 constexpr uint64_t kTileBytes = 256 * 1024;
 constexpr uint32_t kMaxTileChunks = 8;
 
+bool InRange(int32_t level) { return level >= -kLearnedLevelMax && level <= kLearnedLevelMax; }
+
 absl::Status CheckLevels(const TableSpec& spec, GridLevels levels) {
+  if (levels.grid == Grid::kLearned) {
+    if (levels.set < spec.level_sets.size() && levels.bits >= 1 && levels.bits <= kLearnedBitsMax) {
+      return absl::OkStatus();
+    }
+    return InvalidArgument("table {}: learned levels of {} bits, set {} of {}; 8 bits are the most",
+                           spec.name, levels.bits, levels.set, spec.level_sets.size());
+  }
   if (levels.bits < 1 || levels.bits > 16) {
     return InvalidArgument("table {}: inputs of {} bits; choose 1 to 16", spec.name, levels.bits);
   }
@@ -75,9 +86,106 @@ LevelRange RangeOf(GridLevels levels) {
   return {.min = -max, .max = max, .stride = 1, .count = static_cast<uint32_t>(2 * max) + 1};
 }
 
+bool LevelRange::symmetric() const {
+  if (learned == nullptr) return min == -max;
+  for (uint32_t i = 0; i < count; ++i) {
+    if (learned->levels[i] != -learned->levels[count - 1 - i]) return false;
+  }
+  return true;
+}
+
+uint32_t LevelRange::zero_index() const {
+  if (learned == nullptr) {
+    return stride == 1 && min <= 0 && max >= 0 ? static_cast<uint32_t>(-min) : kNone;
+  }
+  const auto at = std::lower_bound(learned->levels.begin(), learned->levels.end(), 0);
+  if (at == learned->levels.end() || *at != 0) return kNone;
+  return static_cast<uint32_t>(at - learned->levels.begin());
+}
+
+absl::Status CheckLevelSet(const LevelSet& set) {
+  const auto& levels = set.levels;
+  if (levels.size() < 2 || levels.size() > size_t{1} << kLearnedBitsMax) {
+    return InvalidArgument("{} levels; 2 to {} are possible", levels.size(), 1 << kLearnedBitsMax);
+  }
+  if (!std::all_of(levels.begin(), levels.end(), InRange) ||
+      std::adjacent_find(levels.begin(), levels.end(), std::greater_equal<>()) != levels.end()) {
+    return InvalidArgument("levels must ascend from -{0} to {0} at most", kLearnedLevelMax);
+  }
+  if (set.thresholds.size() + 1 != levels.size()) {
+    return InvalidArgument("{} thresholds between {} levels; one fewer is needed",
+                           set.thresholds.size(), levels.size());
+  }
+  if (!std::all_of(set.thresholds.begin(), set.thresholds.end(),
+                   [](float x) { return std::isfinite(x); }) ||
+      !std::is_sorted(set.thresholds.begin(), set.thresholds.end())) {
+    return InvalidArgument("thresholds must be finite and ascend");
+  }
+  return absl::OkStatus();
+}
+
+// Takes copies, which ranges point into.
+absl::Status TableGeometry::KeepLearned(const TableSpec& spec) {
+  for (size_t i = 0; i < spec.level_sets.size(); ++i) {
+    const absl::Status checked = CheckLevelSet(spec.level_sets[i]);
+    if (!checked.ok()) {
+      return InvalidArgument("table {}, level set {}: {}", spec.name, i, Message(checked));
+    }
+  }
+  if (!spec.level_sets.empty()) {
+    level_sets_ = std::make_shared<const std::vector<LevelSet>>(spec.level_sets);
+  }
+  if (spec.rotation != 0 && (spec.rotation < 2 || spec.rotation > kRotationMax ||
+                             (spec.rotation & (spec.rotation - 1)) != 0)) {
+    return InvalidArgument("table {}: a rotation over blocks of {}; powers of two up to {} are",
+                           spec.name, spec.rotation, kRotationMax);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<LevelRange> TableGeometry::RangeIn(const TableSpec& spec,
+                                                  const GridLevels& levels) const {
+  LUTDB_RETURN_IF_ERROR(CheckLevels(spec, levels));
+  if (levels.grid != Grid::kLearned) return RangeOf(levels);
+  const LevelSet& set = (*level_sets_)[levels.set];
+  return LevelRange{.min = set.levels.front(),
+                    .max = set.levels.back(),
+                    .stride = 0,
+                    .count = static_cast<uint32_t>(set.levels.size()),
+                    .learned = &set};
+}
+
+// Every position ranges over what the codewords have there; a code is a codeword's number.
+absl::Status TableGeometry::FillCodebook(const TableSpec& spec) {
+  const std::vector<int32_t>& levels = spec.codebook.levels;
+  const size_t g = spec.codebook.inputs;
+  const size_t codewords = levels.size() / g;
+  if (g != spec.chunk || levels.size() % g != 0 || codewords < 2 || codewords > kMaxCodes ||
+      !std::all_of(levels.begin(), levels.end(), InRange)) {
+    return InvalidArgument("table {}: a codebook of {} numbers for chunks of {} inputs", spec.name,
+                           levels.size(), spec.chunk);
+  }
+  codebook_ = std::make_shared<const Codebook>(spec.codebook);
+  codes_max_ = static_cast<uint32_t>(codewords);
+  for (size_t p = 0; p < g; ++p) {
+    LevelRange& range = positions_[p].range;
+    range = {.min = levels[p], .max = levels[p], .stride = 0, .count = codes_max_};
+    for (size_t code = 0; code < codewords; ++code) {
+      range.min = std::min(range.min, levels[code * g + p]);
+      range.max = std::max(range.max, levels[code * g + p]);
+    }
+    positions_[p].place = 1;
+  }
+  return absl::OkStatus();
+}
+
 // Consecutive chunks: one chunk's positions stand for all, so that the cost does not depend on K.
 absl::Status TableGeometry::FillUniform(const TableSpec& spec) {
-  LUTDB_RETURN_IF_ERROR(CheckLevels(spec, spec.levels));
+  const bool grid = spec.codebook.inputs == 0;
+  LevelRange range;
+  if (grid) {
+    LUTDB_ASSIGN_OR_RETURN(range, RangeIn(spec, spec.levels));
+  }
   if (spec.chunk < 1 || spec.chunk > kMaxChunkInputs) {
     return InvalidArgument("table {}: chunks of {} inputs; choose 1 to {}", spec.name, spec.chunk,
                            kMaxChunkInputs);
@@ -85,12 +193,14 @@ absl::Status TableGeometry::FillUniform(const TableSpec& spec) {
   const uint64_t chunks = (static_cast<uint64_t>(spec.inputs) + spec.chunk - 1) / spec.chunk;
   if (chunks > kMaxChunks) return TooManyChunks(spec, chunks);
   chunk_count_ = static_cast<uint32_t>(chunks);
-  max_bits_ = spec.levels.bits;
+  max_bits_ = grid ? spec.levels.bits : 8;
+  even_steps_ = grid && range.learned == nullptr;
   positions_.resize(spec.chunk);
   for (uint32_t i = 0; i < spec.chunk; ++i) {
     positions_[i].input = i;
-    positions_[i].range = RangeOf(spec.levels);
+    positions_[i].range = range;
   }
+  if (!grid) return FillCodebook(spec);
   LUTDB_ASSIGN_OR_RETURN(codes_max_, SetPlaces(spec, positions_.data(), positions_.size()));
   return absl::OkStatus();
 }
@@ -106,7 +216,7 @@ absl::Status TableGeometry::AppendChunk(const TableSpec& spec, uint32_t index,
   }
   const size_t first = positions_.size();
   for (size_t i = 0; i < chunk.inputs.size(); ++i) {
-    LUTDB_RETURN_IF_ERROR(CheckLevels(spec, chunk.levels[i]));
+    LUTDB_ASSIGN_OR_RETURN(const LevelRange range, RangeIn(spec, chunk.levels[i]));
     const uint32_t input = chunk.inputs[i];
     if (input >= spec.inputs) {
       return InvalidArgument("table {}: chunk {} lists input {} of a layer with {} inputs",
@@ -118,7 +228,8 @@ absl::Status TableGeometry::AppendChunk(const TableSpec& spec, uint32_t index,
     }
     Position position;
     position.input = input;
-    position.range = RangeOf(chunk.levels[i]);
+    position.range = range;
+    even_steps_ = even_steps_ && range.learned == nullptr;
     position.owns = last_chunk == kNone;
     last_chunk = index;
     max_bits_ = std::max<uint32_t>(max_bits_, chunk.levels[i].bits);
@@ -132,6 +243,10 @@ absl::Status TableGeometry::AppendChunk(const TableSpec& spec, uint32_t index,
 }
 
 absl::Status TableGeometry::FillLists(const TableSpec& spec) {
+  if (spec.codebook.inputs != 0) {
+    return InvalidArgument("table {}: a codebook is for consecutive chunks, not for lists",
+                           spec.name);
+  }
   if (spec.chunks.size() > kMaxChunks) return TooManyChunks(spec, spec.chunks.size());
   chunk_count_ = static_cast<uint32_t>(spec.chunks.size());
   first_position_.reserve(chunk_count_ + 1);
@@ -156,6 +271,8 @@ absl::StatusOr<TableGeometry> TableGeometry::Create(const TableSpec& spec) {
   geometry.neurons_ = spec.neurons;
   geometry.entry_ = spec.entry;
   geometry.mirror_ = spec.mirror;
+  geometry.free_zero_ = spec.free_zero;
+  LUTDB_RETURN_IF_ERROR(geometry.KeepLearned(spec));
   LUTDB_RETURN_IF_ERROR(spec.chunks.empty() ? geometry.FillUniform(spec)
                                             : geometry.FillLists(spec));
   geometry.slope_shift_ = geometry.max_bits_ > 8 ? 32 : spec.entry == EntryType::kI8 ? 24 : 16;
@@ -191,23 +308,39 @@ uint64_t TableGeometry::codes_total() const {
 }
 
 void TableGeometry::LevelsOf(uint32_t chunk, uint32_t code, int32_t* levels) const {
+  if (codebook_ != nullptr) {
+    std::copy_n(codebook_->levels.data() + size_t{code} * codebook_->inputs, codebook_->inputs,
+                levels);
+    return;
+  }
   for (const Position& position : positions(chunk)) {
     *levels++ = position.range.level(code / position.place % position.range.count);
   }
 }
 
 uint32_t TableGeometry::ZeroCode(uint32_t chunk) const {
+  if (free_zero_) return kNone;
+  if (codebook_ != nullptr) {
+    for (uint32_t code = 0; code < codes_max_; ++code) {
+      const auto word = codebook_->levels.begin() + size_t{code} * codebook_->inputs;
+      if (std::all_of(word, word + codebook_->inputs, [](int32_t l) { return l == 0; }))
+        return code;
+    }
+    return kNone;
+  }
   uint32_t code = 0;
   for (const Position& position : positions(chunk)) {
-    if (position.range.stride != 1) return kNone;
-    code += static_cast<uint32_t>(-position.range.min) * position.place;
+    const uint32_t index = position.range.zero_index();
+    if (index == kNone) return kNone;
+    code += index * position.place;
   }
   return code;
 }
 
 bool TableGeometry::symmetric(uint32_t chunk) const {
+  if (codebook_ != nullptr) return false;
   for (const Position& position : positions(chunk)) {
-    if (position.range.min != -position.range.max) return false;
+    if (!position.range.symmetric()) return false;
   }
   return true;
 }

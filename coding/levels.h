@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -11,16 +12,26 @@
 
 namespace lutdb {
 
-// The levels of one input in ascending order: min, min + stride, ..., max.
+// The levels of one input in ascending order: min, min + stride, ..., max, or those of a list.
 struct LevelRange {
   int32_t min = 0;
   int32_t max = 0;
-  int32_t stride = 1;  // 2 for one signed bit, else 1
+  int32_t stride = 1;  // 2 for one signed bit, else 1; 0 for learned levels
   uint32_t count = 1;
+  const LevelSet* learned = nullptr;  // owned by the table's geometry
 
-  int32_t level(uint32_t index) const { return min + static_cast<int32_t>(index) * stride; }
+  int32_t level(uint32_t index) const {
+    return learned == nullptr ? min + static_cast<int32_t>(index) * stride : learned->levels[index];
+  }
+  // Each level's opposite is a level.
+  bool symmetric() const;
+  // The number of level 0, or kNone.
+  uint32_t zero_index() const;
 };
+// Of a grid; learned levels are found in their table's geometry.
 LevelRange RangeOf(GridLevels levels);
+// OK when a set can be coded with: enough levels in range and in order, thresholds between them.
+absl::Status CheckLevelSet(const LevelSet& set);
 
 inline constexpr uint32_t kMaxCodes = 65536;   // a code fits 16 bits
 inline constexpr uint32_t kMaxChunks = 65538;  // so that an int32 sum cannot overflow
@@ -38,8 +49,9 @@ struct Position {
 // Everything that follows from a TableSpec's shape and coding. Immutable, cheap to share.
 class TableGeometry {
  public:
-  // InvalidArgument when a shape is zero or too large, codes do not fit 16 bits, there are more
-  // than kMaxChunks chunks, an input is out of range, listed twice in a chunk, or in no chunk.
+  // InvalidArgument when a shape is zero or too large, levels or codewords are not valid, codes do
+  // not fit 16 bits, there are more than kMaxChunks chunks, an input is out of range, listed twice
+  // in a chunk, or in no chunk.
   static absl::StatusOr<TableGeometry> Create(const TableSpec& spec);
 
   uint32_t inputs() const { return inputs_; }
@@ -57,11 +69,17 @@ class TableGeometry {
   bool uniform() const { return first_position_.empty(); }
   absl::Span<const Position> positions(uint32_t chunk) const;  // uniform: inputs are
                                                                // chunk-relative, use InputAt
-  uint32_t InputAt(uint32_t chunk, uint32_t position) const;  // kPadding beyond K
+  uint32_t InputAt(uint32_t chunk, uint32_t position) const;   // kPadding beyond K
   uint32_t codes(uint32_t chunk) const;
   uint32_t codes_max() const { return codes_max_; }
   uint64_t codes_total() const;  // sum over chunks
   uint64_t raw_bytes() const { return codes_total() * neurons_ * EntryBytes(entry_); }
+
+  // Entries rise by the same amount from level to level of every chunk, so that a running addition
+  // makes them; not so with learned levels and codebooks, whose entries are made by multiplying.
+  bool even_steps() const { return even_steps_; }
+  // Chunks take the nearest of these codewords instead of one level per input; null: they do not.
+  const Codebook* codebook() const { return codebook_.get(); }
 
   // Level of each position for a code; levels has positions(chunk).size() elements.
   void LevelsOf(uint32_t chunk, uint32_t code, int32_t* levels) const;
@@ -89,7 +107,10 @@ class TableGeometry {
   uint32_t row_blocks() const { return (neurons_ + row_neurons() - 1) / row_neurons(); }
 
  private:
+  absl::Status KeepLearned(const TableSpec& spec);
+  absl::StatusOr<LevelRange> RangeIn(const TableSpec& spec, const GridLevels& levels) const;
   absl::Status FillUniform(const TableSpec& spec);
+  absl::Status FillCodebook(const TableSpec& spec);
   absl::Status FillLists(const TableSpec& spec);
   absl::Status AppendChunk(const TableSpec& spec, uint32_t index,
                            std::vector<uint32_t>* last_chunk_of_input);
@@ -99,6 +120,10 @@ class TableGeometry {
   int slope_shift_ = 16;
   EntryType entry_ = EntryType::kI16;
   bool mirror_ = false;
+  bool free_zero_ = false;
+  bool even_steps_ = true;
+  std::shared_ptr<const std::vector<LevelSet>> level_sets_;  // null: none
+  std::shared_ptr<const Codebook> codebook_;
   std::vector<Position> positions_;       // of one chunk when uniform, else of all
   std::vector<uint32_t> first_position_;  // chunks + 1 offsets; empty when uniform
 };

@@ -62,18 +62,55 @@ void Rows(absl::Span<const Position> positions, const Slope* slopes, int shift, 
   }
 }
 
+// With levels at uneven distances every code's sum is made from its levels.
+template <typename Slope, typename Entry>
+void UnevenRows(const TableGeometry& geometry, uint32_t chunk, const Slope* slopes, uint32_t code,
+                uint32_t code_end, uint8_t* out, uint64_t stride_bytes) {
+  using Unsigned = std::make_unsigned_t<Slope>;
+  const size_t positions = geometry.positions(chunk).size();
+  const int shift = geometry.slope_shift();
+  const Unsigned half = Unsigned{1} << (shift - 1);
+  int32_t levels[kMaxChunkInputs];
+  for (; code < code_end; ++code, out += stride_bytes) {
+    geometry.LevelsOf(chunk, code, levels);
+    int32_t first = 0;
+    for (size_t p = 0; p < positions && first == 0; ++p) first = levels[p];
+    const Unsigned bias = first < 0 ? half - 1 : half;
+    auto* row = reinterpret_cast<Entry*>(out);
+    for (uint32_t n = 0; n < kBlockNeurons; ++n) {
+      Unsigned sum = bias;
+      for (size_t p = 0; p < positions; ++p) {
+        sum += static_cast<Unsigned>(static_cast<Slope>(levels[p])) *
+               static_cast<Unsigned>(slopes[p * kBlockNeurons + n]);
+      }
+      row[n] = static_cast<Entry>(static_cast<Slope>(sum) >> shift);
+    }
+  }
+}
+
+template <typename Slope, typename Entry>
+void AnyRows(const TableGeometry& geometry, uint32_t chunk, const Slope* slopes, uint32_t code,
+             uint32_t code_end, void* out, uint64_t stride_bytes) {
+  auto* bytes = static_cast<uint8_t*>(out);
+  if (!geometry.even_steps()) {
+    UnevenRows<Slope, Entry>(geometry, chunk, slopes, code, code_end, bytes, stride_bytes);
+    return;
+  }
+  Rows<Slope, Entry>(geometry.positions(chunk), slopes, geometry.slope_shift(), code, code_end,
+                     bytes, stride_bytes);
+}
+
 }  // namespace
 
-void ProductRows(absl::Span<const Position> positions, Slopes slopes, int slope_shift,
-                 EntryType entry, uint32_t code_begin, uint32_t code_end, void* out,
-                 uint64_t stride_bytes) {
-  auto* bytes = static_cast<uint8_t*>(out);
+void ProductRows(const TableGeometry& geometry, uint32_t chunk, Slopes slopes, uint32_t code_begin,
+                 uint32_t code_end, void* out, uint64_t stride_bytes) {
+  const bool narrow_entries = geometry.entry() == EntryType::kI8;
   if (slopes.wide != nullptr) {
-    const auto rows = entry == EntryType::kI8 ? Rows<int64_t, int8_t> : Rows<int64_t, int16_t>;
-    rows(positions, slopes.wide, slope_shift, code_begin, code_end, bytes, stride_bytes);
+    const auto rows = narrow_entries ? AnyRows<int64_t, int8_t> : AnyRows<int64_t, int16_t>;
+    rows(geometry, chunk, slopes.wide, code_begin, code_end, out, stride_bytes);
   } else {
-    const auto rows = entry == EntryType::kI8 ? Rows<int32_t, int8_t> : Rows<int32_t, int16_t>;
-    rows(positions, slopes.narrow, slope_shift, code_begin, code_end, bytes, stride_bytes);
+    const auto rows = narrow_entries ? AnyRows<int32_t, int8_t> : AnyRows<int32_t, int16_t>;
+    rows(geometry, chunk, slopes.narrow, code_begin, code_end, out, stride_bytes);
   }
 }
 

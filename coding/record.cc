@@ -54,8 +54,7 @@ uint64_t PayloadChecksum(const TableGeometry& geometry, const TileId& tile, Slop
     const uint32_t codes = geometry.codes(chunk);
     for (uint32_t code = codes - geometry.stored_codes(chunk); code < codes; code += kPieceCodes) {
       const uint32_t end = std::min(codes, code + kPieceCodes);
-      ProductRows(positions, SlopesAt(slopes, position), geometry.slope_shift(), geometry.entry(),
-                  code, end, piece, row_bytes);
+      ProductRows(geometry, chunk, SlopesAt(slopes, position), code, end, piece, row_bytes);
       hash.Update(piece, (end - code) * row_bytes);
     }
     position += static_cast<uint32_t>(positions.size());

@@ -121,8 +121,8 @@ void TileDecoder::Codes(uint32_t chunk, uint32_t code_begin, uint32_t code_end, 
   LUTDB_CHECK(chunk >= state.shape.chunk_begin && chunk < state.shape.chunk_end &&
               code_end <= geometry.codes(chunk));
   if (state.codec == Codec::kProduct) {
-    ProductRows(geometry.positions(chunk), SlopesAt(slopes(), position_offset(chunk)),
-                geometry.slope_shift(), geometry.entry(), code_begin, code_end, out, stride_bytes);
+    ProductRows(geometry, chunk, SlopesAt(slopes(), position_offset(chunk)), code_begin, code_end,
+                out, stride_bytes);
     return;
   }
   const uint64_t row_bytes = RowBytes(geometry);

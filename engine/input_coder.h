@@ -1,4 +1,5 @@
-// From an activation vector to the codes of a table: x = s * r * v, one level v per input.
+// From an activation vector to the codes of a table: x = s * r * v, one level v per input, or one
+// codeword per chunk. Where the table rotates its inputs, x is the rotated vector.
 //
 // The scale s is the table's fixed one, or chosen per vector so that least is lost; r are the
 // table's own scales per input (usually all 1). Padding of the last chunk is coded as zero (as +1
@@ -35,6 +36,13 @@ class InputCoder {
 
  private:
   void EncodeUniform(const float* x, float scale, uint16_t* codes);
+  void EncodeCodewords(const float* x, float scale, uint16_t* codes);
+  float ChooseScale(const float* x);
+  float ChooseCodewordScale(const float* x);
+  double MixedError(const float* x, float scale);
+  void PrepareUniform(const TableGeometry& geometry);
+  void PrepareLists(const TableGeometry& geometry);
+  void KeepLevelSets();
   void EncodeLists(const float* x, float scale, uint16_t* codes);
   float ChooseMixedScale(const float* x);
 
@@ -46,7 +54,7 @@ class InputCoder {
   bool one_grid_ = true;
 
   // Scratch, sized once.
-  std::vector<float> divided_;   // x / r
+  std::vector<float> divided_;   // x rotated, and divided by r
   std::vector<float> gathered_;  // lists: one per position of every chunk
   std::vector<uint16_t> index_;  // level index per position, the padding's preset
 
@@ -54,9 +62,18 @@ class InputCoder {
   std::vector<uint32_t> position_input_;
   std::vector<uint32_t> position_place_;
   std::vector<kernels::Levels> position_levels_;
+  std::vector<uint32_t> position_set_;         // of learned levels; kNone: a grid
   std::vector<uint32_t> chunk_first_;          // chunks + 1 offsets
   std::vector<kernels::Levels> input_levels_;  // of the chunk that owns each input
+  std::vector<uint32_t> input_set_;
   std::vector<uint16_t> input_index_;
+  bool any_learned_ = false;
+
+  // Learned levels and codewords as the kernels take them.
+  std::vector<float> learned_numbers_;
+  std::vector<kernels::UnevenLevels> learned_;  // one per set of the table
+  std::vector<float> codewords_;                // empty: no codebook
+  std::vector<float> padded_;                   // codebooks: the vector filled up to whole chunks
 };
 
 }  // namespace lutdb

@@ -6,6 +6,7 @@
 #include "base/status.h"
 #include "coding/hash.h"
 #include "coding/tensor_record.h"
+#include "ingest/calibrate.h"
 #include "ingest/forced_isa.h"
 
 namespace lutdb {
@@ -43,11 +44,18 @@ TableSpec ResolveSpec(const SourceTable& table, const BuildOptions& options) {
 }
 
 absl::Status ResolveTables(const ModelSource& source, const BuildOptions& options,
-                           StoreLayout* layout) {
+                           StoreLayout* layout, std::vector<PlanChoice>* choices) {
+  std::vector<TableSpec> specs;
+  std::vector<std::vector<float>> input_scales;
   for (const SourceTable& table : source.tables) {
-    TableSpec spec = ResolveSpec(table, options);
-    LUTDB_ASSIGN_OR_RETURN(TableGeometry geometry, TableGeometry::Create(spec));
-    layout->tables.push_back({std::move(spec), std::move(geometry), table.input_scales});
+    specs.push_back(ResolveSpec(table, options));
+    input_scales.push_back(table.input_scales);
+  }
+  LUTDB_RETURN_IF_ERROR(CalibrateTables(source, options, &specs, &input_scales, choices));
+  for (size_t i = 0; i < specs.size(); ++i) {
+    LUTDB_ASSIGN_OR_RETURN(TableGeometry geometry, TableGeometry::Create(specs[i]));
+    layout->tables.push_back(
+        {std::move(specs[i]), std::move(geometry), std::move(input_scales[i])});
   }
   return absl::OkStatus();
 }
@@ -80,7 +88,8 @@ std::string_view BytesOf(const std::vector<float>& values) {
 
 }  // namespace
 
-absl::StatusOr<BuildPlan> ResolvePlan(const std::string& model, const BuildOptions& options) {
+absl::StatusOr<BuildPlan> ResolvePlan(const std::string& model, const BuildOptions& options,
+                                      bool choices) {
   LUTDB_RETURN_IF_ERROR(ApplyForcedIsa());
   LUTDB_RETURN_IF_ERROR(CheckOptions(options));
   BuildPlan plan;
@@ -95,7 +104,8 @@ absl::StatusOr<BuildPlan> ResolvePlan(const std::string& model, const BuildOptio
                                    .cols = tensor.cols,
                                    .rows_per_record = RowsPerRecord(tensor.dtype, tensor.cols)});
   }
-  LUTDB_RETURN_IF_ERROR(ResolveTables(plan.source, options, &plan.layout));
+  LUTDB_RETURN_IF_ERROR(
+      ResolveTables(plan.source, options, &plan.layout, choices ? &plan.choices : nullptr));
   plan.graph = plan.source.graph;
   if (options.integer_only) {
     LUTDB_ASSIGN_OR_RETURN(plan.integer, PlanIntegerOnly(plan.source, &plan.layout.tables));

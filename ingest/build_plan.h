@@ -21,11 +21,14 @@ struct BuildPlan {
   StoreLayout layout;
   Graph graph;
   std::optional<IntegerPlan> integer;  // with --integer-only
+  std::vector<PlanChoice> choices;
 };
 
 // InvalidArgument for options out of range or in contradiction; errors as OpenModelSource and
 // PlanIntegerOnly.
-absl::StatusOr<BuildPlan> ResolvePlan(const std::string& model, const BuildOptions& options);
+// choices: fill in what other numbers of bits would do, where there is calibration data.
+absl::StatusOr<BuildPlan> ResolvePlan(const std::string& model, const BuildOptions& options,
+                                      bool choices = false);
 
 // Bytes on disk, by encoding a few records of each table and tensor. DataLoss for weights that are
 // not finite.

@@ -131,6 +131,7 @@ ValueRange UniformRange(double low, double high) {
 }
 
 absl::Status FixInputScales(const std::vector<ValueRange>& inputs, PlannedTable* table) {
+  if (!table->spec.level_sets.empty()) return absl::OkStatus();  // fitted to data, scales and all
   const std::vector<LevelRange> levels = LevelsOfInputs(table->geometry);
   std::vector<double> scales;
   for (size_t i = 0; i < inputs.size(); ++i) {
@@ -147,6 +148,8 @@ absl::Status FixInputScales(const std::vector<ValueRange>& inputs, PlannedTable*
 }
 
 std::vector<float> FixHiddenScales(const std::vector<ValueRange>& inputs, PlannedTable* table) {
+  // Levels fitted to data lie where the values are, under scales of their own.
+  if (!table->spec.level_sets.empty()) return std::vector<float>(inputs.size(), 0.0f);
   const std::vector<LevelRange> levels = LevelsOfInputs(table->geometry);
   std::vector<Spread> spreads;
   std::vector<double> scales;

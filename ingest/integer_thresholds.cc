@@ -42,7 +42,7 @@ struct Lane {
   uint32_t neuron;
   float scale;  // of the stage's table
   float step;
-  kernels::Levels levels;
+  const LevelRange& range;
 
   // Value after the first `ops` folded ops.
   float ValueOf(int64_t sum, size_t ops) const {
@@ -67,8 +67,16 @@ struct Lane {
     float y = ValueOf(sum, stage.folded.size()) - stage.offsets[neuron];
     if (!next.input_scales.empty()) y = y / next.input_scales[neuron];
     uint16_t index = 0;
-    kernels::LevelIndices(&y, 1, next.spec.fixed_scale, levels, &index);
-    return index;
+    if (range.learned == nullptr) {
+      kernels::LevelIndices(&y, 1, next.spec.fixed_scale, {range.min, range.max, range.stride},
+                            &index);
+      return index;
+    }
+    const std::vector<float>& thresholds = range.learned->thresholds;
+    y = y / next.spec.fixed_scale;
+    const auto above = std::partition_point(thresholds.begin(), thresholds.end(),
+                                            [y](float threshold) { return y >= threshold; });
+    return static_cast<uint16_t>(above - thresholds.begin());
   }
 
   // First sum in (low, high] for which `holds`, which is false at low and true at high.
@@ -155,7 +163,7 @@ absl::StatusOr<Thresholds> MakeThresholds(const IntegerStage& stage,
       }
       const Lane lane{stage,         next,
                       neuron,        table.spec.fixed_scale,
-                      steps[neuron], {range.min, range.max, range.stride}};
+                      steps[neuron], range};
       ThresholdLane kept{neuron, chunk, static_cast<uint32_t>(constants.at.size()), 0,
                          static_cast<uint32_t>(constants.code.size())};
       lane.AppendChanges(limit, &constants.at, &constants.code);

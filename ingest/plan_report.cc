@@ -109,9 +109,10 @@ absl::StatusOr<SizeEstimate> EstimateSizes(const BuildPlan& plan) {
 }
 
 absl::StatusOr<PlanReport> PlanBuild(const std::string& model, const BuildOptions& options) {
-  LUTDB_ASSIGN_OR_RETURN(const BuildPlan plan, ResolvePlan(model, options));
+  LUTDB_ASSIGN_OR_RETURN(const BuildPlan plan, ResolvePlan(model, options, /*choices=*/true));
   LUTDB_ASSIGN_OR_RETURN(const SizeEstimate estimate, EstimateSizes(plan));
   PlanReport report;
+  report.choices = plan.choices;
   report.architecture = plan.graph.architecture;
   report.stored_bytes_estimate = estimate.total();
   for (const SourceTensor& tensor : plan.source.tensors) report.weights_bytes += tensor.bytes();

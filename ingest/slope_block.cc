@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "engine/kernels/kernels.h"
 
 namespace lutdb {
 namespace {
@@ -14,6 +15,21 @@ namespace {
 // Adding 1.5 * 2^52 leaves no fraction bits, so the addition itself rounds half to even, and the
 // integer then stands in the low bits of the sum.
 constexpr double kRounder = 6755399441055744.0;
+
+// Rotating inputs and weights multiplies their products by 2^k * 2^-2(k/2) for blocks of 2^k
+// numbers: by 2 where k is odd, which is taken from the weights.
+void HalveOddBlocks(uint64_t block_max, std::vector<float>* weights) {
+  for (size_t begin = 0; begin < weights->size();) {
+    uint64_t size = 1;
+    bool odd = false;
+    while (size * 2 <= std::min<uint64_t>(block_max, weights->size() - begin)) {
+      size *= 2;
+      odd = !odd;
+    }
+    for (size_t i = begin; odd && i < begin + size; ++i) (*weights)[i] *= 0.5f;
+    begin += size;
+  }
+}
 
 }  // namespace
 
@@ -39,6 +55,28 @@ void SlopesOf(const float* weights, const float* steps, size_t count, int slope_
   }
 }
 
+void ReadCodedWeights(const SourceTensor& weights, const PlannedTable& table, uint64_t row,
+                      uint64_t begin, uint64_t count, float* out, std::vector<float>* block) {
+  if (table.spec.rotation == 0) {
+    weights.ReadRow(row, begin, count, out);
+  } else {
+    // Whole blocks around what is asked for. Blocks of the largest size come first, so one starts
+    // at each of its multiples, or the shorter last ones do.
+    const uint64_t size = table.spec.rotation;
+    const uint64_t from = begin / size * size;
+    const uint64_t to =
+        std::min<uint64_t>(table.spec.inputs, (begin + count + size - 1) / size * size);
+    block->resize(to - from);
+    weights.ReadRow(row, from, to - from, block->data());
+    kernels::Rotate(block->data(), block->size(), table.spec.rotation);
+    HalveOddBlocks(table.spec.rotation, block);
+    std::copy_n(block->data() + (begin - from), count, out);
+  }
+  if (table.input_scales.empty()) return;
+  const float* scales = table.input_scales.data() + begin;
+  for (uint64_t c = 0; c < count; ++c) out[c] *= scales[c];
+}
+
 SlopeBlock::SlopeBlock(const PlannedTable& table, const SourceTensor& weights,
                        absl::Span<const float> steps)
     : table_(table), weights_(weights), steps_(steps), block_steps_(kBlockNeurons) {}
@@ -61,13 +99,10 @@ size_t SlopeBlock::PositionOffset(uint32_t chunk) const {
 void SlopeBlock::ReadColumns(uint32_t neuron_count) {
   const size_t columns = columns_count_;
   rows_.resize(columns * kBlockNeurons);
-  const float* scales =
-      table_.input_scales.empty() ? nullptr : table_.input_scales.data() + columns_begin_;
   for (uint32_t n = 0; n < neuron_count; ++n) {
     float* row = rows_.data() + n * columns;
-    weights_.ReadRow(uint64_t{block_} * kBlockNeurons + n, columns_begin_, columns, row);
-    if (scales == nullptr) continue;
-    for (size_t c = 0; c < columns; ++c) row[c] *= scales[c];
+    ReadCodedWeights(weights_, table_, uint64_t{block_} * kBlockNeurons + n, columns_begin_,
+                     columns, row, &rotated_);
   }
 }
 

@@ -22,6 +22,12 @@ void SlopesOf(const float* weights, const float* steps, size_t count, int slope_
 void SlopesOf(const float* weights, const float* steps, size_t count, int slope_shift,
               int64_t* slopes);
 
+// Columns [begin, begin + count) of one neuron's weights as the table codes its inputs: rotated
+// where inputs are rotated, each scaled by its input scale. The same numbers whatever is asked for
+// at once. `block` is scratch.
+void ReadCodedWeights(const SourceTensor& weights, const PlannedTable& table, uint64_t row,
+                      uint64_t begin, uint64_t count, float* out, std::vector<float>* block);
+
 // Reads weights and keeps the slopes of one block. Reused from block to block; not thread-safe.
 class SlopeBlock {
  public:
@@ -51,7 +57,8 @@ class SlopeBlock {
   uint32_t columns_begin_ = 0;
   uint32_t columns_count_ = 0;
   size_t capacity_ = 0;             // positions
-  std::vector<float> rows_;         // 64 x columns, as read
+  std::vector<float> rows_;         // 64 x columns, as coded
+  std::vector<float> rotated_;      // scratch: whole blocks of a rotation
   std::vector<float> block_steps_;  // 64, 1 beyond the real neurons
   AlignedArray<int32_t> narrow_;
   AlignedArray<int64_t> wide_;

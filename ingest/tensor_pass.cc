@@ -69,9 +69,10 @@ Hash128 HashOfHashes(const std::vector<Hash128>& hashes) {
 absl::Status StepOfRow(const SourceTensor& tensor, const PlannedTable& table, uint64_t row,
                        const std::vector<float>& weights, std::vector<float>* scaled, float* step) {
   const std::vector<float>* used = &weights;
-  if (!table.input_scales.empty()) {
-    *scaled = weights;
-    for (size_t i = 0; i < scaled->size(); ++i) (*scaled)[i] *= table.input_scales[i];
+  if (!table.input_scales.empty() || table.spec.rotation != 0) {
+    scaled->resize(weights.size());
+    std::vector<float> block;
+    ReadCodedWeights(tensor, table, row, 0, weights.size(), scaled->data(), &block);
     if (!AllFinite(scaled->data(), scaled->size())) return NotFinite(tensor, row, *scaled);
     used = scaled;
   }

@@ -36,6 +36,10 @@ ProductDecoder::ProductDecoder(const TableGeometry& geometry) : geometry_(geomet
 
 void ProductDecoder::Decode(uint32_t chunk, Slopes slopes, uint32_t begin, uint32_t end,
                             void* out) {
+  if (!geometry_.even_steps()) {
+    DecodeUneven(chunk, slopes, begin, end, out);
+    return;
+  }
   const absl::Span<const Position> positions = geometry_.positions(chunk);
   if (levels_.empty() || !geometry_.uniform()) {
     levels_.clear();
@@ -47,6 +51,27 @@ void ProductDecoder::Decode(uint32_t chunk, Slopes slopes, uint32_t begin, uint3
   const int shift = geometry_.slope_shift();
   auto run = [&](const auto* from, auto* to) {
     kernels::ProductCodes(from, levels_.data(), count, shift, begin, end, to, kBlockNeurons);
+  };
+  if (geometry_.entry() == EntryType::kI16) {
+    auto* to = static_cast<int16_t*>(out);
+    geometry_.wide_slopes() ? run(slopes.wide, to) : run(slopes.narrow, to);
+  } else {
+    auto* to = static_cast<int8_t*>(out);
+    geometry_.wide_slopes() ? run(slopes.wide, to) : run(slopes.narrow, to);
+  }
+}
+
+// Learned levels and codewords: the levels of every code, and entries made by multiplying.
+void ProductDecoder::DecodeUneven(uint32_t chunk, Slopes slopes, uint32_t begin, uint32_t end,
+                                  void* out) {
+  const size_t positions = geometry_.positions(chunk).size();
+  uneven_.resize(positions * (end - begin));
+  for (uint32_t code = begin; code < end; ++code) {
+    geometry_.LevelsOf(chunk, code, uneven_.data() + (code - begin) * positions);
+  }
+  auto run = [&](const auto* from, auto* to) {
+    kernels::UnevenProductCodes(from, uneven_.data(), static_cast<uint32_t>(positions),
+                                geometry_.slope_shift(), end - begin, to, kBlockNeurons);
   };
   if (geometry_.entry() == EntryType::kI16) {
     auto* to = static_cast<int16_t*>(out);

@@ -29,7 +29,10 @@ class ProductDecoder {
 
  private:
   const TableGeometry& geometry_;
+  void DecodeUneven(uint32_t chunk, Slopes slopes, uint32_t begin, uint32_t end, void* out);
+
   std::vector<kernels::Levels> levels_;
+  std::vector<int32_t> uneven_;  // codes x positions
 };
 
 struct TileSums {

@@ -17,12 +17,28 @@ fbs::GridLevels Pack(const GridLevels& levels) {
 
 fbs::Hash128 Pack(const Hash128& hash) { return {hash.low, hash.high}; }
 
+// What a store of before has not is left out, so that its manifest keeps its bytes (and its plan
+// its hash).
 flatbuffers::Offset<fbs::ChunkSpec> Pack(Builder& builder, const ChunkSpec& chunk) {
   std::vector<fbs::GridLevels> levels;
-  for (const GridLevels& one : chunk.levels) levels.push_back(Pack(one));
+  std::vector<uint32_t> sets;
+  bool learned = false;
+  for (const GridLevels& one : chunk.levels) {
+    levels.push_back(Pack(one));
+    sets.push_back(one.set);
+    learned |= one.set != kNone;
+  }
   const auto inputs = builder.CreateVector(chunk.inputs);
   const auto level_list = builder.CreateVectorOfStructs(levels);
-  return fbs::CreateChunkSpec(builder, inputs, level_list);
+  flatbuffers::Offset<flatbuffers::Vector<uint32_t>> set_list;
+  if (learned) set_list = builder.CreateVector(sets);
+  return fbs::CreateChunkSpec(builder, inputs, level_list, set_list);
+}
+
+flatbuffers::Offset<fbs::LevelSet> Pack(Builder& builder, const LevelSet& set) {
+  const auto levels = builder.CreateVector(set.levels);
+  const auto thresholds = builder.CreateVector(set.thresholds);
+  return fbs::CreateLevelSet(builder, levels, thresholds);
 }
 
 flatbuffers::Offset<fbs::TableSpec> Pack(Builder& builder, const TableSpec& table) {
@@ -31,11 +47,23 @@ flatbuffers::Offset<fbs::TableSpec> Pack(Builder& builder, const TableSpec& tabl
   const auto name = builder.CreateString(table.name);
   const auto chunk_list = builder.CreateVector(chunks);
   const fbs::GridLevels levels = Pack(table.levels);
+  flatbuffers::Offset<flatbuffers::Vector<flatbuffers::Offset<fbs::LevelSet>>> sets;
+  if (!table.level_sets.empty()) {
+    std::vector<flatbuffers::Offset<fbs::LevelSet>> packed;
+    for (const LevelSet& set : table.level_sets) packed.push_back(Pack(builder, set));
+    sets = builder.CreateVector(packed);
+  }
+  flatbuffers::Offset<fbs::Codebook> codebook;
+  if (table.codebook.inputs != 0) {
+    const auto codewords = builder.CreateVector(table.codebook.levels);
+    codebook = fbs::CreateCodebook(builder, table.codebook.inputs, codewords);
+  }
   return fbs::CreateTableSpec(builder, name, table.inputs, table.neurons,
                               static_cast<uint8_t>(table.entry), static_cast<uint8_t>(table.layout),
                               static_cast<uint8_t>(table.codec), table.mirror, table.chunk, &levels,
                               chunk_list, table.fixed_scale, table.shared_step, table.weight_tensor,
-                              table.bias_tensor);
+                              table.bias_tensor, table.levels.set, sets, codebook,
+                              table.rotation);
 }
 
 flatbuffers::Offset<fbs::TableStats> Pack(Builder& builder, const TableStats& stats) {
@@ -71,7 +99,19 @@ absl::Status Unpack(const fbs::ChunkSpec& from, Buffer* buffer, ChunkSpec* chunk
   LUTDB_ASSIGN_OR_RETURN(const size_t levels, buffer->Count(from.levels()));
   chunk->levels.resize(levels);
   for (size_t i = 0; i < levels; ++i) chunk->levels[i] = Unpack(*from.levels()->Get(i));
+  std::vector<uint32_t> sets;
+  LUTDB_RETURN_IF_ERROR(buffer->Copy(from.sets(), &sets));
+  if (!sets.empty() && sets.size() != levels) {
+    return DataLoss("the manifest is damaged: a chunk has {} level sets for {} inputs", sets.size(),
+                    levels);
+  }
+  for (size_t i = 0; i < sets.size(); ++i) chunk->levels[i].set = sets[i];
   return absl::OkStatus();
+}
+
+absl::Status Unpack(const fbs::LevelSet& from, Buffer* buffer, LevelSet* set) {
+  LUTDB_RETURN_IF_ERROR(buffer->Copy(from.levels(), &set->levels));
+  return buffer->Copy(from.thresholds(), &set->thresholds);
 }
 
 absl::Status Unpack(const fbs::TableSpec& from, Buffer* buffer, TableSpec* table) {
@@ -94,6 +134,17 @@ absl::Status Unpack(const fbs::TableSpec& from, Buffer* buffer, TableSpec* table
   table->shared_step = from.shared_step();
   table->weight_tensor = from.weight_tensor();
   table->bias_tensor = from.bias_tensor();
+  table->levels.set = from.level_set();
+  LUTDB_ASSIGN_OR_RETURN(const size_t sets, buffer->Count(from.level_sets()));
+  table->level_sets.resize(sets);
+  for (size_t i = 0; i < sets; ++i) {
+    LUTDB_RETURN_IF_ERROR(Unpack(*from.level_sets()->Get(i), buffer, &table->level_sets[i]));
+  }
+  if (from.codebook() != nullptr) {
+    table->codebook.inputs = from.codebook()->inputs();
+    LUTDB_RETURN_IF_ERROR(buffer->Copy(from.codebook()->levels(), &table->codebook.levels));
+  }
+  table->rotation = from.rotation();
   return absl::OkStatus();
 }
 

@@ -1,6 +1,8 @@
 #include "schemas/manifest_check.h"
 
+#include <algorithm>
 #include <cmath>
+#include <functional>
 #include <set>
 #include <string_view>
 
@@ -25,15 +27,52 @@ bool Between(auto value, auto low, auto high) {
 }
 
 // The number of levels of one input; 0 when the level set is not valid.
-uint64_t LevelCount(const GridLevels& levels) {
+uint64_t LevelCount(const TableSpec& table, const GridLevels& levels) {
+  if (levels.grid == Grid::kLearned) {
+    if (levels.set >= table.level_sets.size() || levels.bits > kLearnedBitsMax) return 0;
+    return table.level_sets[levels.set].levels.size();
+  }
   if (!Between(levels.grid, Grid::kSigned, Grid::kUnsigned)) return 0;
   if (levels.bits < 1 || levels.bits > 16) return 0;
   if (levels.grid == Grid::kUnsigned || levels.bits == 1) return uint64_t{1} << levels.bits;
   return (uint64_t{1} << levels.bits) - 1;
 }
 
+absl::Status CheckLearned(const TableSpec& table) {
+  const auto in_range = [](int32_t level) {
+    return level >= -kLearnedLevelMax && level <= kLearnedLevelMax;
+  };
+  for (size_t i = 0; i < table.level_sets.size(); ++i) {
+    const auto& [levels, thresholds] = table.level_sets[i];
+    const auto finite = [](float x) { return std::isfinite(x); };
+    if (levels.size() < 2 || levels.size() > (size_t{1} << kLearnedBitsMax) ||
+        thresholds.size() + 1 != levels.size() ||
+        !std::all_of(levels.begin(), levels.end(), in_range) ||
+        std::adjacent_find(levels.begin(), levels.end(), std::greater_equal<>()) != levels.end() ||
+        !std::all_of(thresholds.begin(), thresholds.end(), finite) ||
+        !std::is_sorted(thresholds.begin(), thresholds.end())) {
+      return DataLoss("the manifest is damaged: level set {} of table {} is not valid", i,
+                      table.name);
+    }
+  }
+  const auto& [inputs, codewords] = table.codebook;
+  if (inputs > kChunkInputsMax || (inputs == 0) != codewords.empty() ||
+      (inputs != 0 && (inputs != table.chunk || codewords.size() % inputs != 0 ||
+                       codewords.size() / inputs < 2 || codewords.size() / inputs > kCodesMax ||
+                       !table.chunks.empty() || table.levels.bits > kLearnedBitsMax)) ||
+      !std::all_of(codewords.begin(), codewords.end(), in_range)) {
+    return DataLoss("the manifest is damaged: the codebook of table {} is not valid", table.name);
+  }
+  if (table.rotation != 0 && (table.rotation < 2 || table.rotation > kRotationMax ||
+                              (table.rotation & (table.rotation - 1)) != 0)) {
+    return DataLoss("the manifest is damaged: table {} has a rotation over blocks of {}",
+                    table.name, table.rotation);
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckConsecutive(const TableSpec& table) {
-  const uint64_t levels = LevelCount(table.levels);
+  const uint64_t levels = LevelCount(table, table.levels);
   if (levels == 0) {
     return DataLoss("the manifest is damaged: levels of table {} (grid {}, {} bits)", table.name,
                     static_cast<int>(table.levels.grid), table.levels.bits);
@@ -43,7 +82,8 @@ absl::Status CheckConsecutive(const TableSpec& table) {
                     table.chunk);
   }
   uint64_t codes = 1;
-  for (uint32_t i = 0; i < table.chunk && codes <= kCodesMax; ++i) codes *= levels;
+  const bool grid = table.codebook.inputs == 0;
+  for (uint32_t i = 0; grid && i < table.chunk && codes <= kCodesMax; ++i) codes *= levels;
   if (codes > kCodesMax) {
     return DataLoss("the manifest is damaged: codes of table {} exceed 16 bits", table.name);
   }
@@ -65,7 +105,7 @@ absl::Status CheckLists(const TableSpec& table) {
     uint64_t codes = chunk.inputs.empty() ? 0 : 1;
     if (chunk.levels.size() != chunk.inputs.size()) codes = 0;
     for (size_t i = 0; i < chunk.inputs.size() && codes != 0; ++i) {
-      codes *= LevelCount(chunk.levels[i]);
+      codes *= LevelCount(table, chunk.levels[i]);
       if (codes > kCodesMax || chunk.inputs[i] >= table.inputs) codes = 0;
       if (codes != 0) covered[chunk.inputs[i]] = true;
     }
@@ -112,6 +152,7 @@ absl::Status CheckTable(const TableSpec& table, const std::vector<TensorSpec>& t
                       need.id, need.rows, need.cols);
     }
   }
+  LUTDB_RETURN_IF_ERROR(CheckLearned(table));
   return table.chunks.empty() ? CheckConsecutive(table) : CheckLists(table);
 }
 

@@ -11,11 +11,35 @@ namespace lutdb {
 
 inline constexpr uint32_t kNone = 0xffffffff;  // no tensor, no table, no value
 
-// The level set of one input.
+// The level set of one input. With Grid::kLearned the levels are those of one of the table's own
+// sets; `bits` then says how many there may be, at most 8.
 struct GridLevels {
   Grid grid = Grid::kSigned;
-  uint8_t bits = 8;  // 1..16
+  uint8_t bits = 8;      // 1..16
+  uint32_t set = kNone;  // kLearned: index into TableSpec::level_sets
   bool operator==(const GridLevels&) const = default;
+};
+
+// Levels are fixed-point integers of at most this magnitude: a slope, rounded to an integer, is
+// then off by at most a quarter of an entry, and sums of a chunk fit 32 bits as they do for a grid.
+inline constexpr int32_t kLearnedLevelMax = 32767;
+inline constexpr int kLearnedBitsMax = 8;
+inline constexpr uint32_t kRotationMax = 4096;  // inputs that one block of a rotation mixes
+
+// Levels found from data, with the thresholds between them: an input x takes the level whose number
+// is the count of thresholds <= x / scale.
+struct LevelSet {
+  std::vector<int32_t> levels;    // 2 to 256, ascending, none twice
+  std::vector<float> thresholds;  // one less, ascending, finite
+  bool operator==(const LevelSet&) const = default;
+};
+
+// Codewords found from data: a chunk of `inputs` consecutive inputs takes the nearest one. A table
+// without a codebook has no inputs here.
+struct Codebook {
+  uint32_t inputs = 0;
+  std::vector<int32_t> levels;  // codewords x inputs
+  bool operator==(const Codebook&) const = default;
 };
 
 // One chunk given explicitly: its inputs in order (may repeat across chunks) and their levels.
@@ -39,7 +63,10 @@ struct TableSpec {
   uint32_t chunk = 1;              // g
   GridLevels levels;
   std::vector<ChunkSpec> chunks;
-  float fixed_scale = 0;           // input scale s; 0: chosen per vector
+  std::vector<LevelSet> level_sets;  // of inputs with learned levels
+  Codebook codebook;                 // then `chunk` is its inputs, `levels` say the bits alone
+  uint32_t rotation = 0;  // largest block of the inputs' Hadamard rotation, a power of two; 0: none
+  float fixed_scale = 0;  // input scale s; 0: chosen per vector
   bool shared_step = false;        // all neurons use one step, so that sums compare (integer-only)
   uint32_t weight_tensor = kNone;  // source weights, neurons x inputs
   uint32_t bias_tensor = kNone;

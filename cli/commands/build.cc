@@ -55,11 +55,13 @@ void PrintReport(const Flags& flags, const BuildReport& report, Output& output) 
 }
 
 absl::Status Build(const Flags& flags, Output& output) {
-  BuildOptions options = ToBuildOptions(flags.build);
+  LUTDB_ASSIGN_OR_RETURN(BuildOptions options, ToBuildOptions(flags.build));
   const std::string partial = db::PartialPath(flags.store);
   LUTDB_RETURN_IF_ERROR(WaitForWriter(flags.store, flags.wait_seconds));
   LUTDB_RETURN_IF_ERROR(WaitForWriter(partial, flags.wait_seconds));
   options.cancel = StopOnSignals();
+  LUTDB_RETURN_IF_ERROR(
+      Calibrate(flags.model, flags.store + ".calibration", flags.build, &options));
   absl::StatusOr<BuildReport> report;
   {
     ProgressBar bar;

@@ -1,12 +1,15 @@
 // lutdb plan MODEL: what a build would cost and give, next to the cost of keeping the weights.
 
 #include <fmt/ranges.h>
+#include <unistd.h>
 
+#include <filesystem>
 #include <memory>
 
 #include "base/status.h"
 #include "cli/build_flags.h"
 #include "cli/command.h"
+#include "cli/interrupt.h"
 #include "cli/layer_groups.h"
 #include "cli/sizes.h"
 #include "cli/text_table.h"
@@ -34,16 +37,34 @@ Json ToJson(const PlanReport& plan) {
                       {"stored_bytes_estimate", table.stored_bytes_estimate},
                       {"read_bytes_per_token", table.read_bytes_per_token}});
   }
+  Json choices = Json::array();
+  for (const PlanChoice& choice : plan.choices) {
+    choices.push_back({{"input_bits", choice.input_bits},
+                       {"raw_bytes", choice.raw_bytes},
+                       {"error", choice.error}});
+  }
   return {{"architecture", plan.architecture},
           {"weights", plan.weights},
           {"weights_bytes", plan.weights_bytes},
           {"raw_bytes", plan.raw_bytes},
           {"stored_bytes_estimate", plan.stored_bytes_estimate},
           {"read_bytes_per_token", plan.read_bytes_per_token},
-          {"tables", std::move(tables)}};
+          {"tables", std::move(tables)},
+          {"choices", std::move(choices)}};
 }
 
 std::string Bytes(uint64_t bytes) { return HumanBytes(static_cast<double>(bytes)); }
+
+// With calibration data: what each number of bits would cost and lose.
+void PrintChoices(const PlanReport& plan, Output& output) {
+  if (plan.choices.empty()) return;
+  TextTable table({{"bits"}, {"entries (raw)"}, {"error of outputs"}});
+  for (const PlanChoice& choice : plan.choices) {
+    table.Add({std::to_string(choice.input_bits), Bytes(choice.raw_bytes),
+               fmt::format("{:.3g} %", 100 * choice.error)});
+  }
+  output.Write("\n" + table.Format());
+}
 
 // What tables of one line have in common; their sizes are added.
 std::vector<std::string> SharedCells(const PlanTable& table) {
@@ -109,12 +130,17 @@ Action DeclarePlan(CLI::App& app) {
   AddBuildFlags(app, &flags->build);
   AddJson(app, &flags->json);
   return [flags](Output& output) -> absl::Status {
-    LUTDB_ASSIGN_OR_RETURN(const PlanReport plan,
-                           PlanBuild(flags->model, ToBuildOptions(flags->build)));
+    LUTDB_ASSIGN_OR_RETURN(BuildOptions options, ToBuildOptions(flags->build));
+    options.cancel = StopOnSignals();
+    const std::string scratch = fmt::format(
+        "{}/lutdb-calibration-{}", std::filesystem::temp_directory_path().string(), getpid());
+    LUTDB_RETURN_IF_ERROR(Calibrate(flags->model, scratch, flags->build, &options));
+    LUTDB_ASSIGN_OR_RETURN(const PlanReport plan, PlanBuild(flags->model, options));
     if (flags->json) {
       output.WriteJson(ToJson(plan));
     } else {
       PrintPlan(plan, output);
+      PrintChoices(plan, output);
     }
     return absl::OkStatus();
   };

@@ -53,6 +53,33 @@ void MixedLevelIndices(const float* x, size_t count, float scale, const Levels* 
 void CombineIndices(const uint16_t* index, size_t chunks, uint32_t g, uint32_t level_count,
                     uint16_t* codes);
 
+// Learned levels of one input (coding/levels.h's LevelSet), as floats. All pointers outlive the
+// use.
+struct UnevenLevels {
+  const float* levels;      // count, ascending
+  const float* thresholds;  // count - 1, ascending
+  uint32_t count;           // 2 to 256
+};
+
+// index[i] = how many thresholds are <= x[i] / scale.
+void ThresholdIndices(const float* x, size_t count, float scale, UnevenLevels levels,
+                      uint16_t* index);
+// The scale for which sum((x - s * level(x / s))^2) is least, level() as ThresholdIndices has it,
+// among a fixed list of candidates between a fraction of the scale at which nothing is clipped and
+// the whole of it. 1 when x is all zero, or has no sign that a level has. Ties: the larger scale.
+float ChooseUnevenScale(const float* x, size_t count, UnevenLevels levels);
+// index[c] = the codeword nearest to the g numbers x[c*g] / scale, ...; the lowest of equally near
+// ones. codewords: count x g.
+void NearestCodewords(const float* x, size_t chunks, uint32_t g, float scale,
+                      const float* codewords, uint32_t count, uint16_t* index);
+
+// Hadamard rotation in place: x is cut into blocks, each as long as the largest power of two that
+// is at most `block_max` and fits what is left. A block of 2^k numbers is multiplied by 2^-(k/2)
+// (rounded down) and then added up in k passes: for h = 1, 2, 4, ... each pair (x[i], x[i + h])
+// becomes its sum and its difference. Numbers beyond 1e36 are taken for 1e36, so that none
+// overflows.
+void Rotate(float* x, size_t count, uint32_t block_max);
+
 // ---- Look up and add (accumulate.cc) ----
 
 // acc[n] += sum over r of sign[r] * rows[r][n] for n < neurons. A null row is skipped (all zero).
@@ -81,6 +108,17 @@ void ProductCodes(const int64_t* slopes, const Levels* levels, uint32_t position
                   uint32_t code_begin, uint32_t code_end, int16_t* out, size_t out_stride);
 void ProductCodes(const int64_t* slopes, const Levels* levels, uint32_t positions, int shift,
                   uint32_t code_begin, uint32_t code_end, int8_t* out, size_t out_stride);
+
+// The same where levels lie at uneven distances: `levels` has one row of `positions` levels for
+// each code to be made (codes of them), and every entry is made by multiplying. Any shift.
+void UnevenProductCodes(const int32_t* slopes, const int32_t* levels, uint32_t positions, int shift,
+                        uint32_t codes, int16_t* out, size_t out_stride);
+void UnevenProductCodes(const int32_t* slopes, const int32_t* levels, uint32_t positions, int shift,
+                        uint32_t codes, int8_t* out, size_t out_stride);
+void UnevenProductCodes(const int64_t* slopes, const int32_t* levels, uint32_t positions, int shift,
+                        uint32_t codes, int16_t* out, size_t out_stride);
+void UnevenProductCodes(const int64_t* slopes, const int32_t* levels, uint32_t positions, int shift,
+                        uint32_t codes, int8_t* out, size_t out_stride);
 
 // ---- f32 ops (elementwise.cc) ----
 

@@ -17,6 +17,13 @@ void MixedLevelIndices(const float* x, size_t count, float scale, const Levels* 
 void CombineIndices(const uint16_t* index, size_t chunks, uint32_t g, uint32_t level_count,
                     uint16_t* codes);
 
+void ThresholdIndices(const float* x, size_t count, float scale, UnevenLevels levels,
+                      uint16_t* index);
+float ChooseUnevenScale(const float* x, size_t count, UnevenLevels levels);
+void NearestCodewords(const float* x, size_t chunks, uint32_t g, float scale,
+                      const float* codewords, uint32_t count, uint16_t* index);
+void Rotate(float* x, size_t count, uint32_t block_max);
+
 void AddRows(const int16_t* const* rows, const int8_t* signs, size_t row_count, size_t neurons,
              int32_t* acc);
 void AddRows(const int8_t* const* rows, const int8_t* signs, size_t row_count, size_t neurons,
@@ -32,6 +39,15 @@ void ProductCodes(const int64_t* slopes, const Levels* levels, uint32_t position
                   uint32_t code_begin, uint32_t code_end, int16_t* out, size_t out_stride);
 void ProductCodes(const int64_t* slopes, const Levels* levels, uint32_t positions, int shift,
                   uint32_t code_begin, uint32_t code_end, int8_t* out, size_t out_stride);
+
+void UnevenProductCodes(const int32_t* slopes, const int32_t* levels, uint32_t positions, int shift,
+                        uint32_t codes, int16_t* out, size_t out_stride);
+void UnevenProductCodes(const int32_t* slopes, const int32_t* levels, uint32_t positions, int shift,
+                        uint32_t codes, int8_t* out, size_t out_stride);
+void UnevenProductCodes(const int64_t* slopes, const int32_t* levels, uint32_t positions, int shift,
+                        uint32_t codes, int16_t* out, size_t out_stride);
+void UnevenProductCodes(const int64_t* slopes, const int32_t* levels, uint32_t positions, int shift,
+                        uint32_t codes, int8_t* out, size_t out_stride);
 
 float Dot(const float* a, const float* b, size_t count);
 void MatVec(const float* weights, const float* x, const float* bias, size_t rows, size_t cols,

@@ -23,6 +23,15 @@ struct PlanTable {
   uint64_t read_bytes_per_token = 0;
 };
 
+// What tables would cost and lose with so many bits for each input.
+struct PlanChoice {
+  int input_bits = 0;
+  uint64_t raw_bytes = 0;
+  // Squared error of a table's outputs over their squares on the calibration data, before entries
+  // are rounded: the mean over the tables.
+  double error = 0;
+};
+
 // What a build would cost and give.
 struct PlanReport {
   std::string architecture;
@@ -33,6 +42,7 @@ struct PlanReport {
   uint64_t read_bytes_per_token = 0;   // entries read for one input vector
   uint64_t free_disk_bytes = 0;        // where the store would be (0: not asked)
   std::vector<PlanTable> tables;
+  std::vector<PlanChoice> choices;  // with calibration data, unless a codebook is asked for
 };
 // Reads the model's headers and samples its weights; builds nothing. Errors as OpenModelSource.
 absl::StatusOr<PlanReport> PlanBuild(const std::string& model, const BuildOptions& options);

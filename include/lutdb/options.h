@@ -4,7 +4,9 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "lutdb/types.h"
 
@@ -31,6 +33,12 @@ struct OpenStoreOptions {
   static constexpr uint64_t kArenaDefault = ~uint64_t{0};  // a quarter of usable memory
 };
 
+// Where the levels of inputs come from: evenly spaced ones, or ones fitted to calibration data, with
+// as many values on each level (kQuantile) or with the least squared error (kLearned).
+enum class LevelsFrom : uint8_t { kGrid = 0, kQuantile = 1, kLearned = 2 };
+
+struct TableSample;  // lutdb/calibration.h
+
 struct BuildOptions {
   // Behaviour: these decide what is built, and are part of the plan.
   int input_bits = 8;  // 1..16
@@ -41,6 +49,13 @@ struct BuildOptions {
   Codec codec = Codec::kSmallest;
   bool mirror = false;
   bool integer_only = false;
+  LevelsFrom levels = LevelsFrom::kGrid;
+  bool rotate = false;        // inputs through block-Hadamard transforms, folded into the tables
+  uint32_t codes = 0;         // codewords of a learned codebook per table; 0: a level per input
+  uint64_t budget_bytes = 0;  // of entries; bits per table by what its coding loses; 0: input_bits
+  // What tables see, from ObserveTables. Needed for learned levels, codebooks and budgets; with
+  // evenly spaced levels, tables whose inputs are never negative get the unsigned grid.
+  std::shared_ptr<const std::vector<TableSample>> calibration;
   std::string tokenizer_file;
   std::string graph_file;
   // Performance.

@@ -19,7 +19,7 @@ inline constexpr int32_t EntryLimit(EntryType type) { return type == EntryType::
 
 // Levels of a b-bit input. Signed: -(2^(b-1)-1) .. 2^(b-1)-1, for b = 1 the pair -1, +1.
 // Unsigned: 0 .. 2^b-1.
-enum class Grid : uint8_t { kSigned = 1, kUnsigned = 2 };
+enum class Grid : uint8_t { kSigned = 1, kUnsigned = 2, kLearned = 3 };
 
 // How the entries of a table are cut into records.
 enum class Layout : uint8_t { kTile = 1, kRow = 2 };
