@@ -13,6 +13,7 @@ namespace lutdb {
 namespace {
 
 constexpr size_t kBatchRows = 256;
+constexpr double kShareMin = 1e-38;  // a softmax in f32 can round a share to zero
 
 absl::Status CheckShapes(const Model& model, const Dataset& data) {
   if (model.is_language_model()) {
@@ -38,6 +39,7 @@ class Tally {
       : data_(data),
         answers_(model.is_integer_only() && model.output_width() == 1),
         has_nll_(!model.is_integer_only()),
+        shares_(model.gives_shares()),
         errors_(data.target_width) {}
 
   absl::Status Add(uint32_t row, absl::Span<const float> output) {
@@ -53,7 +55,9 @@ class Tally {
     }
     const uint32_t answer = answers_ ? static_cast<uint32_t>(output[0]) : ArgMax(output);
     right_ += answer == label ? 1 : 0;
-    if (has_nll_) nll_ += NegativeLogShare(output, label);
+    if (!has_nll_) return absl::OkStatus();
+    nll_ += shares_ ? -std::log(std::max(double{output[label]}, kShareMin))
+                    : NegativeLogShare(output, label);
     return absl::OkStatus();
   }
 
@@ -77,7 +81,7 @@ class Tally {
 
  private:
   const Dataset& data_;
-  bool answers_, has_nll_;
+  bool answers_, has_nll_, shares_;
   SquaredErrors errors_;
   uint64_t count_ = 0, right_ = 0;
   double nll_ = 0;

@@ -53,6 +53,11 @@ std::string Model::commit() const { return state_->view->latest()->commit(); }
 
 bool Model::is_language_model() const { return state_->graph().is_language_model(); }
 
+bool Model::gives_shares() const {
+  const Graph& graph = state_->graph();
+  return !graph.ops.empty() && graph.ops.back().kind == OpKind::kSoftmax;
+}
+
 bool Model::is_integer_only() const { return state_->forward->output().type != ValueType::kF32; }
 
 uint32_t Model::input_width() const {

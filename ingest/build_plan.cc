@@ -8,6 +8,7 @@
 #include "coding/tensor_record.h"
 #include "ingest/calibrate.h"
 #include "ingest/forced_isa.h"
+#include "ingest/learned_table.h"
 
 namespace lutdb {
 namespace {
@@ -50,6 +51,11 @@ absl::Status ResolveTables(const ModelSource& source, const BuildOptions& option
   for (const SourceTable& table : source.tables) {
     specs.push_back(ResolveSpec(table, options));
     input_scales.push_back(table.input_scales);
+    if (table.spec.weight_tensor != kNone) continue;
+    LUTDB_RETURN_IF_ERROR(ResolveLearned(table.learned_range, &specs.back()));
+  }
+  if (options.budget_bytes != 0) {
+    LUTDB_RETURN_IF_ERROR(RefuseLearned(source.tables, "a budget"));
   }
   LUTDB_RETURN_IF_ERROR(CalibrateTables(source, options, &specs, &input_scales, choices));
   for (size_t i = 0; i < specs.size(); ++i) {
@@ -108,6 +114,7 @@ absl::StatusOr<BuildPlan> ResolvePlan(const std::string& model, const BuildOptio
       ResolveTables(plan.source, options, &plan.layout, choices ? &plan.choices : nullptr));
   plan.graph = plan.source.graph;
   if (options.integer_only) {
+    LUTDB_RETURN_IF_ERROR(RefuseLearned(plan.source.tables, "--integer-only"));
     LUTDB_ASSIGN_OR_RETURN(plan.integer, PlanIntegerOnly(plan.source, &plan.layout.tables));
     plan.graph = plan.integer->graph;
   }

@@ -21,6 +21,7 @@ constexpr char kFormat[] = "lutdb-graph-1";
 constexpr size_t kOpsMax = 65536;
 constexpr double kEpsilonDefault = 1e-5;
 constexpr double kLeakyReluAlphaDefault = 0.01;
+constexpr double kRangeMin = 1e-15, kRangeMax = 1e15;  // of the outputs of a table without weights
 
 class GraphReader {
  public:
@@ -34,6 +35,7 @@ class GraphReader {
   absl::Status ReadOp(const Json& object, size_t index);
   // Each fills kind, inputs' worth of tensors and parameters of op_; width of the result in width_.
   absl::Status ReadLinear(JsonFields* fields);
+  absl::Status ReadLearned(JsonFields* fields);
   absl::Status ReadNorm(JsonFields* fields);
   absl::Status ReadBatchNorm(JsonFields* fields);
   absl::Status ReadScaleShift(JsonFields* fields);
@@ -47,6 +49,7 @@ class GraphReader {
   // The id of the vector a field names, as wide as the op's input. Left alone when optional and
   // absent.
   absl::Status ReadVector(JsonFields* fields, const char* key, JsonFields::Need need, uint32_t* id);
+  absl::Status ReadNumbers(JsonFields* fields, const char* key, uint32_t* id);
   // A vector of one value, for a scale or shift that the file leaves out.
   absl::StatusOr<uint32_t> Constant(const char* suffix, float value);
   absl::StatusOr<std::vector<float>> Values(JsonFields* fields, const char* key, float missing,
@@ -72,6 +75,7 @@ class GraphReader {
 
 const GraphReader::Kind GraphReader::kKinds[] = {
     {"linear", OpKind::kTable, 1, &GraphReader::ReadLinear},
+    {"learned", OpKind::kTable, 1, &GraphReader::ReadLearned},
     {"rms_norm", OpKind::kRmsNorm, 1, &GraphReader::ReadNorm},
     {"layer_norm", OpKind::kLayerNorm, 1, &GraphReader::ReadNorm},
     {"batch_norm", OpKind::kScaleShift, 1, &GraphReader::ReadBatchNorm},
@@ -197,6 +201,25 @@ absl::Status GraphReader::ReadLinear(JsonFields* fields) {
   return absl::OkStatus();
 }
 
+// A table whose entries start as zero. Its name is its own, since no weights lend it theirs.
+absl::Status GraphReader::ReadLearned(JsonFields* fields) {
+  SourceTable table;
+  table.spec.inputs = width_;
+  double range = 0;
+  LUTDB_RETURN_IF_ERROR(fields->String("name", JsonFields::kRequired, &table.spec.name));
+  LUTDB_RETURN_IF_ERROR(
+      fields->Unsigned("neurons", JsonFields::kRequired, 1, kWidthMax, &table.spec.neurons));
+  LUTDB_RETURN_IF_ERROR(
+      fields->Number("range", JsonFields::kRequired, kRangeMin, kRangeMax, &range));
+  table.learned_range = static_cast<float>(range);
+  if (const Json* coding = fields->Find("table"); coding != nullptr) {
+    LUTDB_RETURN_IF_ERROR(ReadTableCoding(*coding, fields->where() + ", table", &table));
+  }
+  width_ = table.spec.neurons;
+  LUTDB_ASSIGN_OR_RETURN(op_.table, lowering_.Table(std::move(table)));
+  return absl::OkStatus();
+}
+
 absl::Status GraphReader::ReadNorm(JsonFields* fields) {
   LUTDB_RETURN_IF_ERROR(ReadEpsilon(fields));
   LUTDB_RETURN_IF_ERROR(ReadVector(fields, "weight", JsonFields::kRequired, &op_.tensor));
@@ -207,9 +230,31 @@ absl::Status GraphReader::ReadNorm(JsonFields* fields) {
   return absl::OkStatus();
 }
 
+// As ReadVector, optional, or the numbers themselves: a list of one per element.
+absl::Status GraphReader::ReadNumbers(JsonFields* fields, const char* key, uint32_t* id) {
+  const Json* field = fields->Find(key);
+  if (field == nullptr || !field->is_array()) {
+    return ReadVector(fields, key, JsonFields::kOptional, id);
+  }
+  if (field->size() != width_) {
+    return DataLoss("{}: {} has {} numbers for {} elements", fields->where(), key, field->size(),
+                    width_);
+  }
+  std::vector<float> values;
+  for (const Json& number : *field) {
+    values.push_back(number.is_number() ? number.get<float>() : NAN);
+    if (!std::isfinite(values.back())) {
+      return DataLoss("{}: element {} of {} is not a finite 32-bit number", fields->where(),
+                      values.size() - 1, key);
+    }
+  }
+  LUTDB_ASSIGN_OR_RETURN(*id, lowering_.Derived(op_.name + "." + key, std::move(values)));
+  return absl::OkStatus();
+}
+
 absl::Status GraphReader::ReadScaleShift(JsonFields* fields) {
-  LUTDB_RETURN_IF_ERROR(ReadVector(fields, "scale", JsonFields::kOptional, &op_.tensor));
-  LUTDB_RETURN_IF_ERROR(ReadVector(fields, "shift", JsonFields::kOptional, &op_.tensor_b));
+  LUTDB_RETURN_IF_ERROR(ReadNumbers(fields, "scale", &op_.tensor));
+  LUTDB_RETURN_IF_ERROR(ReadNumbers(fields, "shift", &op_.tensor_b));
   if (op_.tensor == kNone && op_.tensor_b == kNone) {
     return DataLoss("{}: needs scale, shift or both", fields->where());
   }

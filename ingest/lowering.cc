@@ -15,7 +15,8 @@ std::string ShapeText(const std::vector<uint64_t>& shape) {
 
 bool SameTable(const SourceTable& a, SourceTable b) {
   b.spec.id = a.spec.id;
-  return a.spec == b.spec && a.coding_given == b.coding_given && a.input_scales == b.input_scales;
+  return a.spec == b.spec && a.coding_given == b.coding_given && a.input_scales == b.input_scales &&
+         a.learned_range == b.learned_range;
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "ingest/model_source.h"
 
+#include <algorithm>
 #include <cctype>
 #include <cstring>
 #include <string_view>
@@ -27,7 +28,8 @@ constexpr char kTokenizerFile[] = "tokenizer.bin";
 std::string ModelName(std::string path) {
   while (path.size() > 1 && path.back() == '/') path.pop_back();
   std::string name = BaseName(path);
-  for (const std::string_view suffix : {".safetensors", ".gguf", ".bin"}) {
+  for (const std::string_view suffix :
+       {".safetensors", ".gguf", ".bin", ".graph.json", ".json"}) {
     if (name.size() > suffix.size() && name.ends_with(suffix)) {
       name.resize(name.size() - suffix.size());
       break;
@@ -94,8 +96,24 @@ absl::StatusOr<Lowering> LowerGguf(const std::string& path, MappedFile file,
   return lowering;
 }
 
+// A graph file alone, whose tables all start without weights.
+absl::StatusOr<Lowering> LowerGraphAlone(const std::string& path,
+                                         const ModelSourceOptions& options) {
+  if (!options.graph_file.empty()) {
+    return InvalidArgument("{} and --graph {}: give one graph file", path, options.graph_file);
+  }
+  TensorCatalog catalog;
+  catalog.path = path;
+  Lowering lowering(std::move(catalog));
+  lowering.source().format = "graph";
+  lowering.source().name = ModelName(path);
+  LUTDB_RETURN_IF_ERROR(LowerGraphFile(path, &lowering));
+  return lowering;
+}
+
 // A file, by its first bytes. The name only decides which error fits a file that is neither.
 absl::StatusOr<Lowering> LowerFile(const std::string& path, const ModelSourceOptions& options) {
+  if (path.ends_with(".json")) return LowerGraphAlone(path, options);
   LUTDB_ASSIGN_OR_RETURN(MappedFile file, MappedFile::Open(path));
   const std::string_view bytes = file.view();
   if (LooksLikeGguf(file)) return LowerGguf(path, std::move(file), options);
@@ -174,6 +192,10 @@ void SourceTensor::CopyRow(uint64_t row, void* to) const {
 }
 
 void SourceTensor::ReadRow(uint64_t row, uint64_t col_begin, uint64_t count, float* out) const {
+  if (data == nullptr) {
+    std::fill_n(out, count, 0.0f);
+    return;
+  }
   const uint8_t* from = data + SourceRow(row) * source_row_bytes();
   if (packed != nullptr) return UnpackElements(*packed, from, col_begin, count, out);
   ToFloat(dtype, from + col_begin * DTypeBytes(dtype), count, out);

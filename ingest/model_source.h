@@ -23,7 +23,8 @@ struct SourceTensor {
   DType dtype = DType::kF32;
   uint64_t rows = 0;
   uint64_t cols = 0;
-  const uint8_t* data = nullptr;  // row-major, may be unaligned, rows x source_row_bytes()
+  // Row-major, may be unaligned. Null: all elements are zero.
+  const uint8_t* data = nullptr;
   uint32_t rope_head_dim = 0;  // not 0: row r of a head reads source row 2 * (r % half) + r / half
 
   const GgufType* packed = nullptr;  // not null: rows are its blocks, and dtype is kF32
@@ -47,6 +48,7 @@ struct SourceTable {
   TableSpec spec;  // id, name, inputs, neurons, tensors; coding where the graph file gives it
   bool coding_given = false;        // chunk / chunks / levels come from the graph file
   std::vector<float> input_scales;  // empty: all 1. Weight i is multiplied by it, input i divided
+  float learned_range = 0;          // without weights: what entries are to cover, as output
 };
 
 struct ModelSource {

@@ -7,6 +7,7 @@
 #include "coding/record.h"
 #include "coding/tensor_record.h"
 #include "ingest/build_plan.h"
+#include "ingest/learned_table.h"
 #include "ingest/range_writer.h"
 #include "ingest/slope_block.h"
 #include "ingest/tile_sums.h"
@@ -41,7 +42,7 @@ uint64_t RowTableBytes(const PlannedTable& table) {
 // The average of two tiles, in the middle of the first and of the last third of the table.
 absl::StatusOr<uint64_t> TileTableBytes(const BuildPlan& plan, const PlannedTable& table) {
   const TableGeometry& geometry = table.geometry;
-  const SourceTensor& weights = plan.source.tensors[table.spec.weight_tensor];
+  const SourceTensor weights = WeightsOf(plan.source.tensors, table.spec);
   std::vector<float> steps(geometry.neurons(), 1.0f);
   TileSummer summer(table);
   ProductDecoder decoder(geometry);

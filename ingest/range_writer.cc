@@ -5,6 +5,7 @@
 #include "base/status.h"
 #include "coding/tensor_record.h"
 #include "db/keys.h"
+#include "ingest/learned_table.h"
 #include "ingest/parallel.h"
 #include "ingest/row_range.h"
 #include "ingest/slope_block.h"
@@ -32,7 +33,7 @@ class TileRange {
  public:
   TileRange(const RangeInputs& inputs, const RangePlan& range, const RangeOptions& options)
       : table_(inputs.layout->tables[range.first_id]),
-        weights_((*inputs.weights)[table_.spec.weight_tensor]),
+        weights_(WeightsOf(*inputs.weights, table_.spec)),
         files_(inputs.files),
         range_(range),
         options_(options),
@@ -56,7 +57,7 @@ class TileRange {
   };
 
   const PlannedTable& table_;
-  const SourceTensor& weights_;
+  const SourceTensor weights_;
   const MappedFiles* const files_;
   const RangePlan& range_;
   const RangeOptions& options_;

@@ -48,7 +48,13 @@ class Repairer {
   absl::Status MendSteps() {
     for (uint32_t t = 0; t < contents_.layout.tables.size(); ++t) {
       const PlannedTable& table = contents_.layout.tables[t];
-      if (!contents_.steps[t].empty() || table.spec.weight_tensor == kNone) continue;
+      if (!contents_.steps[t].empty()) continue;
+      if (table.spec.weight_tensor == kNone) {
+        if (table.spec.learned_step == 0) continue;
+        LUTDB_RETURN_IF_ERROR(
+            WriteSteps(t, std::vector<float>(table.spec.neurons, table.spec.learned_step)));
+        continue;
+      }
       const TensorSpec& spec = contents_.layout.tensors[table.spec.weight_tensor];
       LUTDB_ASSIGN_OR_RETURN(const auto weights, KeptTensor::Open(*store_.rocks, spec));
       if (const absl::Status loaded = weights->Load(0, spec.rows); !loaded.ok()) {
@@ -59,13 +65,18 @@ class Repairer {
       LUTDB_RETURN_IF_ERROR(
           StepsOfRows(weights->source(), table, 0, table.spec.neurons, steps.data()));
       if (table.spec.shared_step) ShareSteps(table, &steps);
-      const std::string bytes(reinterpret_cast<const char*>(steps.data()),
-                              steps.size() * sizeof(float));
-      const std::vector<db::Write> writes = {{db::Family::kDefault, db::StepsKey(t), bytes}};
-      LUTDB_RETURN_IF_ERROR(store_.rocks->Apply(writes));
-      contents_.steps[t] = std::move(steps);
-      ++report_.records_rebuilt;
+      LUTDB_RETURN_IF_ERROR(WriteSteps(t, std::move(steps)));
     }
+    return absl::OkStatus();
+  }
+
+  absl::Status WriteSteps(uint32_t table, std::vector<float> steps) {
+    const std::string bytes(reinterpret_cast<const char*>(steps.data()),
+                            steps.size() * sizeof(float));
+    const std::vector<db::Write> writes = {{db::Family::kDefault, db::StepsKey(table), bytes}};
+    LUTDB_RETURN_IF_ERROR(store_.rocks->Apply(writes));
+    contents_.steps[table] = std::move(steps);
+    ++report_.records_rebuilt;
     return absl::OkStatus();
   }
 
@@ -116,17 +127,19 @@ class Repairer {
       return absl::OkStatus();
     }
     const PlannedTable& table = contents_.layout.tables[range.first_id];
-    if (table.spec.weight_tensor == kNone || contents_.steps[range.first_id].empty()) {
+    const bool learned = table.spec.weight_tensor == kNone;
+    if ((learned && table.spec.learned_step == 0) || contents_.steps[range.first_id].empty()) {
       report_.unrecoverable.push_back(name + ": there are no weights to make it from");
       return absl::OkStatus();
     }
+    if (learned) return Rewrite(index, nullptr);
     const TensorSpec& spec = contents_.layout.tensors[table.spec.weight_tensor];
     LUTDB_ASSIGN_OR_RETURN(const auto weights, KeptTensor::Open(*store_.rocks, spec));
     if (const absl::Status loaded = weights->Load(0, spec.rows); !loaded.ok()) {
       report_.unrecoverable.push_back(name + ": " + Message(loaded));
       return absl::OkStatus();
     }
-    return Rewrite(index, weights->source());
+    return Rewrite(index, &weights->source());
   }
 
   std::string StagedFile(size_t range) const {
@@ -134,10 +147,13 @@ class Repairer {
   }
   std::string Staging() const { return JoinPath(store_.path, "repair"); }
 
-  absl::Status Rewrite(size_t index, const SourceTensor& weights) {
+  // Without weights for a table that starts as zero.
+  absl::Status Rewrite(size_t index, const SourceTensor* weights) {
     const RangePlan& range = contents_.layout.ranges[index];
     std::vector<SourceTensor> tensors(contents_.layout.tensors.size());
-    tensors[contents_.layout.tables[range.first_id].spec.weight_tensor] = weights;
+    if (weights != nullptr) {
+      tensors[contents_.layout.tables[range.first_id].spec.weight_tensor] = *weights;
+    }
     const RangeInputs inputs{&contents_.layout, &tensors, &contents_.steps};
     RangeOptions options;
     options.cancel = options_.cancel;

@@ -7,6 +7,7 @@
 #include "coding/cell_hash.h"
 #include "coding/record.h"
 #include "db/keys.h"
+#include "ingest/learned_table.h"
 #include "ingest/parallel.h"
 #include "ingest/slope_block.h"
 #include "ingest/tile_sums.h"
@@ -22,7 +23,7 @@ class RowRange {
   RowRange(const RangeInputs& inputs, const RangePlan& range, const RangeOptions& options)
       : table_(inputs.layout->tables[range.first_id]),
         geometry_(table_.geometry),
-        weights_((*inputs.weights)[table_.spec.weight_tensor]),
+        weights_(WeightsOf(*inputs.weights, table_.spec)),
         files_(inputs.files),
         steps_((*inputs.steps)[range.first_id]),
         range_(range),
@@ -47,7 +48,7 @@ class RowRange {
 
   const PlannedTable& table_;
   const TableGeometry& geometry_;
-  const SourceTensor& weights_;
+  const SourceTensor weights_;
   const MappedFiles* const files_;
   const std::vector<float>& steps_;
   const RangePlan& range_;

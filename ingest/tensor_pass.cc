@@ -68,6 +68,10 @@ Hash128 HashOfHashes(const std::vector<Hash128>& hashes) {
 
 absl::Status StepOfRow(const SourceTensor& tensor, const PlannedTable& table, uint64_t row,
                        const std::vector<float>& weights, std::vector<float>* scaled, float* step) {
+  if (table.spec.weight_tensor == kNone) {
+    *step = table.spec.learned_step;
+    return absl::OkStatus();
+  }
   const std::vector<float>* used = &weights;
   if (!table.input_scales.empty() || table.spec.rotation != 0) {
     scaled->resize(weights.size());
@@ -136,8 +140,8 @@ absl::StatusOr<TensorPass> PassOverTensors(const ModelSource& source,
   TensorPass pass;
   std::vector<std::vector<const PlannedTable*>> users(tensors.size());
   for (const PlannedTable& table : tables) {
-    users[table.spec.weight_tensor].push_back(&table);
-    pass.steps.emplace_back(table.spec.neurons);
+    pass.steps.emplace_back(table.spec.neurons, table.spec.learned_step);
+    if (table.spec.weight_tensor != kNone) users[table.spec.weight_tensor].push_back(&table);
   }
   const std::vector<Piece> pieces = Cut(tensors);
   std::vector<PieceHashes> hashes(pieces.size());

@@ -139,6 +139,10 @@ absl::Status CheckTable(const TableSpec& table, const std::vector<TensorSpec>& t
     return DataLoss("the manifest is damaged: table {} has the input scale {}", table.name,
                     table.fixed_scale);
   }
+  if (!std::isfinite(table.learned_step) || table.learned_step < 0) {
+    return DataLoss("the manifest is damaged: table {} has the step {}", table.name,
+                    table.learned_step);
+  }
   const struct {
     uint32_t id;
     uint64_t rows, cols;

@@ -68,7 +68,8 @@ struct TableSpec {
   uint32_t rotation = 0;  // largest block of the inputs' Hadamard rotation, a power of two; 0: none
   float fixed_scale = 0;  // input scale s; 0: chosen per vector
   bool shared_step = false;        // all neurons use one step, so that sums compare (integer-only)
-  uint32_t weight_tensor = kNone;  // source weights, neurons x inputs
+  float learned_step = 0;          // of all neurons, where there are no weights to find steps from
+  uint32_t weight_tensor = kNone;  // source weights, neurons x inputs; kNone: entries start as zero
   uint32_t bias_tensor = kNone;
   bool operator==(const TableSpec&) const = default;
 };

@@ -39,8 +39,8 @@ struct EvalOptions {
 // each; what an earlier window predicted is not counted again, so that with S below W every
 // prediction but the first W sees at least W - S ids before it (the sliding window). The cache is
 // emptied between windows, no BOS is inserted, the last window may be short; count = ids - 1.
-// InvalidArgument for fewer than two ids, a window beyond the context or a stride beyond the window,
-// OutOfRange for an id that is not in the vocabulary.
+// InvalidArgument for fewer than two ids, a window beyond the context or a stride beyond the
+// window, OutOfRange for an id that is not in the vocabulary.
 absl::StatusOr<EvalReport> EvalTokens(Model& model, absl::Span<const int32_t> ids,
                                       const EvalOptions& options);
 
@@ -49,9 +49,10 @@ absl::StatusOr<EvalReport> EvalTokens(Model& model, absl::Span<const int32_t> id
 absl::StatusOr<EvalReport> EvalImages(Model& model, const std::string& images_path,
                                       const std::string& labels_path, const EvalOptions& options);
 
-// Rows of a data set, by index: accuracy and nll of classes (nll from the softmax of the outputs;
-// none for integer-only networks), mse and r2 of real values. InvalidArgument when the data set
-// does not fit the network or no row is given, OutOfRange for a row that is not there.
+// Rows of a data set, by index: accuracy and nll of classes (nll from the softmax of the outputs,
+// unless the graph ends in one; none for integer-only networks), mse and r2 of real values.
+// InvalidArgument when the data set does not fit the network or no row is given, OutOfRange for a
+// row that is not there.
 absl::StatusOr<EvalReport> EvalRows(Model& model, const Dataset& data,
                                     absl::Span<const uint32_t> rows, const EvalOptions& options);
 // All rows.

@@ -80,6 +80,7 @@ class Model {
   bool is_integer_only() const;
   uint32_t input_width() const;   // feed-forward networks
   uint32_t output_width() const;  // of one output row; vocabulary size for language models
+  bool gives_shares() const;      // the graph ends in a softmax: outputs are shares of one
   uint32_t context() const;       // language models: most positions
 
   // Feed-forward: `count` rows of input_width() -> count rows of output_width(). An integer-only
