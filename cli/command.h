@@ -62,6 +62,7 @@ Action DeclareInfo(CLI::App& app);
 Action DeclareGet(CLI::App& app);
 Action DeclareRun(CLI::App& app);
 Action DeclareEval(CLI::App& app);
+Action DeclareTokenize(CLI::App& app);
 Action DeclareVerify(CLI::App& app);
 Action DeclareRepair(CLI::App& app);
 Action DeclareVersion(CLI::App& app);

@@ -161,8 +161,10 @@ absl::StatusOr<std::string> ReplaceExpression(std::string_view text, const Regex
     RegexMatch match;
     LUTDB_ASSIGN_OR_RETURN(const bool found, expression.Find(text, from, &match));
     if (!found) break;
-    out.append(text.substr(copied, match.begin - copied)).append(to);
-    copied = match.end;
+    // An empty match where one has just ended is none, as in other engines.
+    const bool counts = match.begin < match.end || match.begin > copied || match.end == 0;
+    if (counts) out.append(text.substr(copied, match.begin - copied)).append(to);
+    if (counts) copied = match.end;
     from = match.end;
     if (match.begin == match.end) {  // an empty match: go on behind the next character
       from += match.end < text.size() ? ReadUtf8(text.substr(match.end)).bytes : 1;

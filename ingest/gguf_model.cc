@@ -302,45 +302,4 @@ absl::StatusOr<DecoderConfig> ReadGgufDecoder(GgufFile* file) {
   return config;
 }
 
-absl::StatusOr<TokenizerSpec> ReadGgufVocabulary(const GgufMetadata& metadata,
-                                                 uint32_t vocabulary) {
-  constexpr std::string_view kSpace = "\u2581";  // how SentencePiece writes a space
-  TokenizerSpec spec;
-  std::string model;
-  LUTDB_RETURN_IF_ERROR(metadata.String("tokenizer.ggml.model", &model));
-  if (model.empty()) return spec;
-  if (model != "llama") {
-    return Unimplemented(
-        "{}: tokenizer of kind {} is not known; lutdb knows llama, or give one "
-        "with --tokenizer",
-        metadata.where(), Quote(model));
-  }
-  LUTDB_RETURN_IF_ERROR(metadata.Strings("tokenizer.ggml.tokens", kWidthMax, &spec.tokens));
-  LUTDB_RETURN_IF_ERROR(metadata.Floats("tokenizer.ggml.scores", kWidthMax, &spec.scores));
-  if (spec.tokens.size() != vocabulary || spec.scores.size() != vocabulary) {
-    return DataLoss("{}: holds {} tokens and {} scores, but the model's vocabulary has {}",
-                    metadata.where(), spec.tokens.size(), spec.scores.size(), vocabulary);
-  }
-  for (std::string& token : spec.tokens) {
-    for (size_t at; (at = token.find(kSpace)) != std::string::npos;) {
-      token.replace(at, kSpace.size(), " ");
-    }
-  }
-  const auto special = [&](const char* key, uint32_t* id) -> absl::Status {
-    uint32_t found = kNone;
-    LUTDB_RETURN_IF_ERROR(metadata.Unsigned(key, 0, UINT32_MAX, &found));
-    if (found < vocabulary) *id = found;
-    return absl::OkStatus();
-  };
-  spec.kind = TokenizerKind::kScoreBpe;
-  LUTDB_RETURN_IF_ERROR(special("tokenizer.ggml.bos_token_id", &spec.bos));
-  LUTDB_RETURN_IF_ERROR(special("tokenizer.ggml.eos_token_id", &spec.eos));
-  LUTDB_RETURN_IF_ERROR(special("tokenizer.ggml.unknown_token_id", &spec.unknown));
-  LUTDB_RETURN_IF_ERROR(metadata.Boolean("tokenizer.ggml.add_bos_token", &spec.add_bos));
-  LUTDB_RETURN_IF_ERROR(
-      metadata.Boolean("tokenizer.ggml.add_space_prefix", &spec.add_space_prefix));
-  LUTDB_RETURN_IF_ERROR(ValidateTokenizer(spec));
-  return spec;
-}
-
 }  // namespace lutdb

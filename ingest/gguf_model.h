@@ -5,7 +5,6 @@
 #include "absl/status/statusor.h"
 #include "ingest/architectures.h"
 #include "ingest/gguf.h"
-#include "schemas/tokenizer_spec.h"
 
 namespace lutdb {
 
@@ -13,9 +12,5 @@ namespace lutdb {
 // name is known for keep theirs. Llama's query and key rows are put back in Hugging Face's order.
 // DataLoss (a key missing or out of range), Unimplemented (architecture, RoPE scaling, experts).
 absl::StatusOr<DecoderConfig> ReadGgufDecoder(GgufFile* file);
-
-// The vocabulary inside the file, kAbsent when there is none. DataLoss (malformed, not of the
-// model's size); Unimplemented (a kind of tokenizer lutdb does not know).
-absl::StatusOr<TokenizerSpec> ReadGgufVocabulary(const GgufMetadata& metadata, uint32_t vocabulary);
 
 }  // namespace lutdb

@@ -16,13 +16,13 @@
 #include "ingest/llama2c.h"
 #include "ingest/lowering.h"
 #include "ingest/safetensors.h"
-#include "ingest/tokenizer_llama2c.h"
+#include "ingest/tokenizer_file.h"
+#include "ingest/tokenizer_gguf.h"
 
 namespace lutdb {
 namespace {
 
 constexpr char kConfigFile[] = "config.json";
-constexpr char kTokenizerFile[] = "tokenizer.bin";
 
 // "stories260K" for ".../stories260K/", ".../stories260K.bin" and ".../stories260K.safetensors".
 std::string ModelName(std::string path) {
@@ -86,7 +86,10 @@ absl::StatusOr<Lowering> LowerGguf(const std::string& path, MappedFile file,
   LUTDB_ASSIGN_OR_RETURN(const DecoderConfig config, ReadGgufDecoder(&gguf));
   TokenizerSpec tokenizer;
   if (options.tokenizer_file.empty()) {
-    LUTDB_ASSIGN_OR_RETURN(tokenizer, ReadGgufVocabulary(gguf.metadata, config.vocabulary));
+    LUTDB_ASSIGN_OR_RETURN(tokenizer, ReadGgufTokenizer(gguf.metadata));
+    if (tokenizer.kind != TokenizerKind::kAbsent) {
+      LUTDB_RETURN_IF_ERROR(FitTokenizer(path, config.vocabulary, &tokenizer));
+    }
   }
   Lowering lowering(std::move(gguf.catalog));
   lowering.source().format = "gguf";
@@ -146,10 +149,10 @@ absl::Status AddTokenizer(const std::string& directory, const ModelSourceOptions
   }
   if (path.empty()) {
     if (source->format == "gguf") return absl::OkStatus();  // its own, or none
-    path = JoinPath(directory, kTokenizerFile);
-    if (!PathExists(path)) return absl::OkStatus();
+    path = FindTokenizerFile(directory);
+    if (path.empty()) return absl::OkStatus();
   }
-  LUTDB_ASSIGN_OR_RETURN(source->tokenizer, ReadLlama2cTokenizer(path, source->graph.vocabulary));
+  LUTDB_ASSIGN_OR_RETURN(source->tokenizer, ReadTokenizerFile(path, source->graph.vocabulary));
   return absl::OkStatus();
 }
 

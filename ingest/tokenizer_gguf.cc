@@ -51,6 +51,14 @@ class Reader {
   explicit Reader(const GgufMetadata& metadata) : metadata_(metadata) {}
 
   absl::StatusOr<TokenizerSpec> Read() {
+    LUTDB_RETURN_IF_ERROR(metadata_.String(Key("model"), &v_.model));
+    constexpr std::string_view kModels[] = {"llama", "gpt2", "gemma4", "bert", "t5"};
+    if (std::find(std::begin(kModels), std::end(kModels), v_.model) == std::end(kModels)) {
+      return Unimplemented(
+          "{}: a vocabulary of model {} is not implemented; llama, gpt2, gemma4, bert and t5 are; "
+          "or give a tokenizer with --tokenizer",
+          metadata_.where(), Quote(v_.model));
+    }
     LUTDB_RETURN_IF_ERROR(ReadVocabulary());
     if (v_.model == "llama") {
       LUTDB_RETURN_IF_ERROR(LowerSentences(TokenizerKind::kSentenceBpe));
@@ -60,12 +68,8 @@ class Reader {
       LUTDB_RETURN_IF_ERROR(LowerGpt2());
     } else if (v_.model == "gemma4") {
       LUTDB_RETURN_IF_ERROR(LowerLines());
-    } else if (v_.model == "bert") {
-      LUTDB_RETURN_IF_ERROR(LowerBert());
     } else {
-      return Unimplemented(
-          "{}: a vocabulary of model {} is not implemented; llama, gpt2, gemma4, bert and t5 are",
-          metadata_.where(), Quote(v_.model));
+      LUTDB_RETURN_IF_ERROR(LowerBert());
     }
     AddTokens();
     const absl::Status status = ValidateTokenizer(spec_);
@@ -77,7 +81,6 @@ class Reader {
   static std::string Key(const char* name) { return std::string("tokenizer.ggml.") + name; }
 
   absl::Status ReadVocabulary() {
-    LUTDB_RETURN_IF_ERROR(metadata_.String(Key("model"), &v_.model));
     LUTDB_RETURN_IF_ERROR(metadata_.Strings(Key("tokens"), kTokensMax, &v_.tokens));
     if (v_.tokens.empty()) return DataLoss("{}: its vocabulary is empty", metadata_.where());
     LUTDB_RETURN_IF_ERROR(metadata_.Integers(Key("token_type"), kTokensMax, &v_.types));
