@@ -147,6 +147,17 @@ absl::StatusOr<std::unique_ptr<FileLock>> FileLock::Acquire(const std::string& p
   return std::unique_ptr<FileLock>(new FileLock(file.release()));
 }
 
+std::unique_ptr<FileLock> FileLock::ShareDirectory(const std::string& path) {
+  Descriptor directory(OpenRetrying(path, O_RDONLY | O_DIRECTORY, 0));
+  if (!directory.valid() || ::flock(directory.get(), LOCK_SH | LOCK_NB) != 0) return nullptr;
+  return std::unique_ptr<FileLock>(new FileLock(directory.release()));
+}
+
+bool FileLock::IsUnshared(const std::string& path) {
+  const Descriptor directory(OpenRetrying(path, O_RDONLY | O_DIRECTORY, 0));
+  return directory.valid() && ::flock(directory.get(), LOCK_EX | LOCK_NB) == 0;
+}
+
 FileLock::~FileLock() { ::close(descriptor_); }
 
 bool PathExists(const std::string& path) {

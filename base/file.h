@@ -46,6 +46,11 @@ class FileLock {
   // Waits up to wait_seconds for another holder; then FailedPrecondition.
   static absl::StatusOr<std::unique_ptr<FileLock>> Acquire(const std::string& path,
                                                            double wait_seconds);
+  // A shared lock on a directory, which says that it is in use and keeps nobody waiting. Null where
+  // the file system has no locks.
+  static std::unique_ptr<FileLock> ShareDirectory(const std::string& path);
+  // Whether nobody shares the directory.
+  static bool IsUnshared(const std::string& path);
   ~FileLock();
   FileLock(const FileLock&) = delete;
   FileLock& operator=(const FileLock&) = delete;

@@ -28,6 +28,10 @@ std::string WeightsKey(uint32_t tensor, uint32_t row_block) {
   return key;
 }
 
+std::string BakedKey(uint32_t table, uint32_t chunk_group, uint16_t neuron_block) {
+  return kBakedPrefix + TileKey(table, chunk_group, neuron_block);
+}
+
 std::string TableEnd(uint32_t table) {
   std::string key;
   AppendBig(table + 1, &key);

@@ -9,6 +9,10 @@ namespace lutdb::db {
 std::string TileKey(uint32_t table, uint32_t chunk_group, uint16_t neuron_block);          // 10 B
 std::string RowKey(uint32_t table, uint32_t chunk, uint16_t code, uint16_t neuron_block);  // 12 B
 std::string WeightsKey(uint32_t tensor, uint32_t row_block);                               // 8 B
+// Family `history`: the entries of one tile that departed from the weights when the base generation
+// was baked (coding/patch_record.h); absent: none.
+inline constexpr char kBakedPrefix[] = "x";
+std::string BakedKey(uint32_t table, uint32_t chunk_group, uint16_t neuron_block);
 std::string TableEnd(uint32_t table);  // first key beyond a table's (or tensor's), any family
 
 // Blobs of the `default` family.

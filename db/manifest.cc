@@ -67,6 +67,7 @@ absl::StatusOr<OpenedStore> OpenStore(const std::string& path, Access access,
   if (access == Access::kWrite) {
     LUTDB_ASSIGN_OR_RETURN(store.lock, FileLock::Acquire(LockPath(path), options.wait_seconds));
   }
+  store.use = FileLock::ShareDirectory(RocksPath(path));
   const auto open = [&] { return OpenRocks(RocksPath(path), access, options); };
   if (access == Access::kWrite) {
     LUTDB_ASSIGN_OR_RETURN(store.rocks, open());

@@ -15,6 +15,7 @@ namespace lutdb::db {
 struct OpenedStore {
   std::string path;
   std::unique_ptr<FileLock> lock;  // writers only; released after rocks is closed (member order)
+  std::unique_ptr<FileLock> use;   // of the generation's directory, so that nobody removes it
   std::unique_ptr<Rocks> rocks;
   Manifest manifest;
 };

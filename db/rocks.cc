@@ -3,6 +3,7 @@
 #include <rocksdb/cache.h>
 #include <rocksdb/convenience.h>
 #include <rocksdb/db.h>
+#include <rocksdb/utilities/checkpoint.h>
 #include <rocksdb/write_batch.h>
 
 #include <algorithm>
@@ -99,11 +100,11 @@ absl::StatusOr<std::unique_ptr<Rocks>> Rocks::OpenForReading(const std::string& 
                                                              const OpenOptions& options) {
   auto state = std::make_unique<State>(path, options);
   rocksdb::DB* raw = nullptr;
-  LUTDB_RETURN_IF_ERROR(TranslateOpen(
-      rocksdb::DB::OpenForReadOnly(DatabaseOptions(options), path,
-                                   Families(state->cache, options.history_only), &state->families,
-                                   &raw),
-      path));
+  LUTDB_RETURN_IF_ERROR(
+      TranslateOpen(rocksdb::DB::OpenForReadOnly(DatabaseOptions(options), path,
+                                                 Families(state->cache, options.history_only),
+                                                 &state->families, &raw),
+                    path));
   state->database.reset(raw);
   if (options.history_only) {  // by number of family: those left out stay null
     std::vector<rocksdb::ColumnFamilyHandle*> opened(kFamilies, nullptr);
@@ -195,6 +196,22 @@ absl::Status Rocks::Apply(absl::Span<const Write> writes) {
   rocksdb::WriteOptions synced;
   synced.sync = true;
   return Translate(state_->database->Write(synced, &batch), state_->path);
+}
+
+absl::Status Rocks::CopyTo(const std::string& path) const {
+  rocksdb::Checkpoint* raw = nullptr;
+  LUTDB_RETURN_IF_ERROR(
+      Translate(rocksdb::Checkpoint::Create(state_->database.get(), &raw), state_->path));
+  const std::unique_ptr<rocksdb::Checkpoint> checkpoint(raw);
+  return Translate(checkpoint->CreateCheckpoint(path), path);
+}
+
+absl::Status Rocks::Compact(Family family) {
+  rocksdb::CompactRangeOptions options;
+  options.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForce;
+  return Translate(
+      state_->database->CompactRange(options, state_->family(family), nullptr, nullptr),
+      state_->path);
 }
 
 absl::Status Rocks::Flush() {

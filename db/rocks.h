@@ -24,7 +24,8 @@ struct OpenOptions {
   uint64_t cache_bytes = 64 << 20;  // RocksDB block cache
   int open_files_max = 512;         // tables are opened when first read
   double wait_seconds = 30;         // writers: how long to wait for another writer
-  // For reading only: opens the families `default` and `history` alone, which is quick in any store.
+  // For reading only: opens the families `default` and `history` alone, which is quick in any
+  // store.
   bool history_only = false;
   // Opens although SST files are damaged or missing, to find and mend them (verify, repair). Reads
   // of what is damaged are DataLoss all the same.
@@ -120,6 +121,13 @@ class Rocks {
   // Drops a live file of a base family whole (repair), damaged or not, so that its range can be
   // ingested anew.
   absl::Status DropFile(const LiveFile& file);
+  // A database of its own in a directory that does not exist yet, equal to this one: files are
+  // shared by hard links where the file system has them, and neither side sees what the other does
+  // later. For opened-for-writing databases.
+  absl::Status CopyTo(const std::string& path) const;
+  // Rewrites the files of a family without what was deleted from it. For opened-for-writing
+  // databases.
+  absl::Status Compact(Family family);
   // For opened-for-writing databases: flushes everything, so that closing loses nothing.
   absl::Status Flush();
 

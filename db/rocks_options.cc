@@ -102,8 +102,8 @@ rocksdb::DBOptions DatabaseOptions(const OpenOptions& options) {
   return database;
 }
 
-std::vector<rocksdb::ColumnFamilyDescriptor> Families(
-    const std::shared_ptr<rocksdb::Cache>& cache, bool history_only) {
+std::vector<rocksdb::ColumnFamilyDescriptor> Families(const std::shared_ptr<rocksdb::Cache>& cache,
+                                                      bool history_only) {
   std::vector<rocksdb::ColumnFamilyDescriptor> families;
   for (int i = 0; i < kFamilies; ++i) {
     const auto family = static_cast<Family>(i);

@@ -21,8 +21,8 @@ const char* FamilyName(Family family);
 rocksdb::ColumnFamilyOptions FamilyOptions(Family family,
                                            const std::shared_ptr<rocksdb::Cache>& cache);
 rocksdb::DBOptions DatabaseOptions(const OpenOptions& options);
-std::vector<rocksdb::ColumnFamilyDescriptor> Families(
-    const std::shared_ptr<rocksdb::Cache>& cache, bool history_only);
+std::vector<rocksdb::ColumnFamilyDescriptor> Families(const std::shared_ptr<rocksdb::Cache>& cache,
+                                                      bool history_only);
 
 // One line with the path; OK stays OK. Only RocksDB's NotFound, a key that is absent, becomes
 // NotFound: a file that is absent is DataLoss.

@@ -183,7 +183,10 @@ absl::Status BuildJob::Reconcile() {
 }
 
 absl::Status BuildJob::MakeRange(uint64_t index) {
-  const RangeInputs inputs{&plan_.layout, &plan_.source.tensors, &pass_.steps, &plan_.source.files};
+  const RangeInputs inputs{.layout = &plan_.layout,
+                           .weights = &plan_.source.tensors,
+                           .steps = &pass_.steps,
+                           .files = &plan_.source.files};
   const RangeOptions options{
       .buffer_bytes = memory_.buffer_bytes, .cancel = options_.cancel, .progress = progress_};
   LUTDB_ASSIGN_OR_RETURN(const RangeResult result, WriteRange(inputs, plan_.layout.ranges[index],

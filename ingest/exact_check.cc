@@ -32,6 +32,7 @@ class BlockChecker {
         table_(contents.layout.tables[table]),
         geometry_(table_.geometry),
         steps_(contents.steps[table]),
+        baked_(contents.baked),
         block_(block),
         first_(block * kBlockNeurons),
         neurons_(std::min(kBlockNeurons, geometry_.neurons() - first_)),
@@ -90,6 +91,8 @@ class BlockChecker {
     for (uint32_t begin = 0; begin < geometry_.codes(chunk); begin += window_codes_) {
       const uint32_t end = std::min(geometry_.codes(chunk), begin + window_codes_);
       product_.Decode(chunk, slopes, begin, end, expected_.get());
+      baked_.Apply(geometry_, {table_.spec.id, chunk / geometry_.tile_chunks(), block_}, chunk,
+                   begin, end, expected_.get());
       if (table_.spec.layout == Layout::kTile) {
         decoder_.Codes(chunk, begin, end, stored_.get(), code_bytes);
       } else {
@@ -169,6 +172,7 @@ class BlockChecker {
   const PlannedTable& table_;
   const TableGeometry& geometry_;
   const std::vector<float>& steps_;
+  const BakedEdits& baked_;
   uint32_t block_, first_, neurons_, window_codes_;
   ProductDecoder product_;
   TileDecoder decoder_;

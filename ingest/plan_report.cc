@@ -64,7 +64,7 @@ absl::StatusOr<uint64_t> TileTableBytes(const BuildPlan& plan, const PlannedTabl
     const TileShape shape = ShapeOf(geometry, tile);
     slopes.Load(shape.chunk_begin, shape.chunk_end, block);
     MakeTileRecord(table, tile, slopes.At(shape.chunk_begin), slopes.steps(), &summer, &decoder,
-                   &scratch, &record);
+                   &scratch, nullptr, &record);
     bytes += record.size() + 10 + kFramingBytes;
     ReleaseRows(&plan.source.files, weights, begin, end);
   }
@@ -110,7 +110,8 @@ absl::StatusOr<SizeEstimate> EstimateSizes(const BuildPlan& plan) {
 }
 
 absl::StatusOr<PlanReport> PlanBuild(const std::string& model, const BuildOptions& options) {
-  LUTDB_ASSIGN_OR_RETURN(const BuildPlan plan, ResolvePlan(model, options, /*choices=*/true));
+  LUTDB_ASSIGN_OR_RETURN(const BuildPlan plan,
+                         ResolvePlan(model, options, /*choices=*/true));
   LUTDB_ASSIGN_OR_RETURN(const SizeEstimate estimate, EstimateSizes(plan));
   PlanReport report;
   report.choices = plan.choices;

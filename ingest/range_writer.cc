@@ -35,6 +35,7 @@ class TileRange {
       : table_(inputs.layout->tables[range.first_id]),
         weights_(WeightsOf(*inputs.weights, table_.spec)),
         files_(inputs.files),
+        baked_(inputs.baked),
         range_(range),
         options_(options),
         slopes_(table_, weights_, (*inputs.steps)[range.first_id]),
@@ -59,6 +60,7 @@ class TileRange {
   const PlannedTable& table_;
   const SourceTensor weights_;
   const MappedFiles* const files_;
+  const BakedEdits* const baked_;
   const RangePlan& range_;
   const RangeOptions& options_;
   SlopeBlock slopes_;
@@ -100,7 +102,8 @@ absl::Status TileRange::MakeBlock(uint32_t begin, uint32_t end, uint32_t block, 
     if (IsCancelled(options_.cancel)) return CancelledStatus();
     const TileId tile{.table = table_.spec.id, .group = group, .neuron_block = block};
     const TileSums sums = MakeTileRecord(table_, tile, slopes_.At(group * tile_chunks),
-                                         slopes_.steps(), &summer_, &decoder_, &scratch_, &record_);
+                                         slopes_.steps(), &summer_, &decoder_, &scratch_, baked_,
+                                         &record_);
     result->cells += sums.cells;
     uint64_t codes = 0;
     const uint32_t last = std::min((group + 1) * tile_chunks, geometry.chunks());

@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "db/bulk.h"
+#include "ingest/baked_edits.h"
 #include "ingest/model_source.h"
 #include "ingest/progress_meter.h"
 #include "ingest/slope_block.h"
@@ -21,6 +22,7 @@ struct RangeInputs {
   const StoreLayout* layout = nullptr;
   const std::vector<SourceTensor>* weights = nullptr;      // index = tensor id
   const std::vector<std::vector<float>>* steps = nullptr;  // per table, per neuron
+  const BakedEdits* baked = nullptr;   // to be put over what the weights give; null: none
   const MappedFiles* files = nullptr;  // whose pages are given back after use; null: none
 };
 

@@ -154,7 +154,10 @@ class Repairer {
     if (weights != nullptr) {
       tensors[contents_.layout.tables[range.first_id].spec.weight_tensor] = *weights;
     }
-    const RangeInputs inputs{&contents_.layout, &tensors, &contents_.steps};
+    const RangeInputs inputs{.layout = &contents_.layout,
+                             .weights = &tensors,
+                             .steps = &contents_.steps,
+                             .baked = &contents_.baked};
     RangeOptions options;
     options.cancel = options_.cancel;
     LUTDB_ASSIGN_OR_RETURN(const RangeResult result,

@@ -26,6 +26,7 @@ class RowRange {
         weights_(WeightsOf(*inputs.weights, table_.spec)),
         files_(inputs.files),
         steps_((*inputs.steps)[range.first_id]),
+        baked_(inputs.baked),
         range_(range),
         options_(options),
         entry_bytes_(static_cast<uint64_t>(EntryBytes(geometry_.entry()))),
@@ -51,6 +52,7 @@ class RowRange {
   const SourceTensor weights_;
   const MappedFiles* const files_;
   const std::vector<float>& steps_;
+  const BakedEdits* const baked_;
   const RangePlan& range_;
   const RangeOptions& options_;
   const uint64_t entry_bytes_;
@@ -90,6 +92,10 @@ void RowRange::DecodeWindow(uint32_t chunk, uint32_t begin, uint32_t end) {
     for (uint32_t first = begin; first < end; first += step) {
       const uint32_t last = std::min(end, first + step);
       decoder_.Decode(chunk, slopes_[block].At(chunk), first, last, window_.get());
+      if (baked_ != nullptr) {
+        const TileId tile = {table_.spec.id, chunk / geometry_.tile_chunks(), block};
+        baked_->Apply(geometry_, tile, chunk, first, last, window_.get());
+      }
       hashers_[block].Update(window_.get(), (last - first) * code_bytes);
       uint8_t* to = rows_.data() + (first - begin) * row_bytes + block * code_bytes;
       for (uint32_t code = first; code < last; ++code, to += row_bytes) {

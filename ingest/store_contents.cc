@@ -87,6 +87,9 @@ absl::StatusOr<StoreContents> ReadContents(const db::OpenedStore& store, const P
     contents.layout.tables.push_back(std::move(table));
   }
   PlanRanges(&contents.layout);
+  auto baked = BakedEdits::Load(*store.rocks, contents.layout.tables);
+  if (!baked.ok()) problem("edits baked into the records: " + Message(baked.status()));
+  if (baked.ok()) contents.baked = *std::move(baked);
   if (const absl::Status graph = CheckGraph(store, contents.layout.tables); !graph.ok()) {
     problem("graph: " + Message(graph));
   }

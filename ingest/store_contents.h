@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "db/manifest.h"
+#include "ingest/baked_edits.h"
 #include "ingest/store_layout.h"
 
 namespace lutdb {
@@ -14,6 +15,7 @@ namespace lutdb {
 struct StoreContents {
   StoreLayout layout;
   std::vector<std::vector<float>> steps;  // per table; empty: damaged or missing
+  BakedEdits baked;                       // empty also when they are damaged
 };
 
 // Problems of blobs go to `problem`, one line each; a status is returned when the tables themselves

@@ -121,7 +121,7 @@ TileSums TileSummer::Sum(const TileId& tile, absl::Span<const float> steps, cons
 
 TileSums MakeTileRecord(const PlannedTable& table, const TileId& tile, Slopes slopes,
                         absl::Span<const float> steps, TileSummer* summer, ProductDecoder* decoder,
-                        TileScratch* scratch, std::string* record) {
+                        TileScratch* scratch, const BakedEdits* baked, std::string* record) {
   const TableGeometry& geometry = table.geometry;
   // Slopes of the chunk being decoded: chunks come in order.
   Slopes at = slopes;
@@ -133,8 +133,15 @@ TileSums MakeTileRecord(const PlannedTable& table, const TileId& tile, Slopes sl
       if (at.wide != nullptr) at.wide += passed;
     }
     decoder->Decode(chunk, at, begin, end, out);
+    if (baked != nullptr) baked->Apply(geometry, tile, chunk, begin, end, out);
   };
-  const CodecTrial trial = TrialOf(table, tile);
+  CodecTrial trial = TrialOf(table, tile);
+  const bool edited = baked != nullptr && baked->Touch(tile.table, tile.group, tile.neuron_block);
+  Codec codec = table.spec.codec;
+  if (edited) {  // slopes do not say what edits did
+    trial = {.product = false, .entries = true};
+    if (codec == Codec::kProduct) codec = Codec::kDelta;
+  }
   if (trial.entries) {
     scratch->entries.resize(ShapeOf(geometry, tile).stored_codes * CodeBytes(geometry));
   }
@@ -143,7 +150,7 @@ TileSums MakeTileRecord(const PlannedTable& table, const TileId& tile, Slopes sl
   if (trial.product) EncodeProductTile(geometry, tile, slopes, sums.checksum, record);
   if (!trial.entries) return sums;
   std::string* other = trial.product ? &scratch->record : record;
-  EncodeEntryTile(geometry, tile, scratch->entries.data(), table.spec.codec, other);
+  EncodeEntryTile(geometry, tile, scratch->entries.data(), codec, other);
   if (trial.product && other->size() < record->size()) record->swap(*other);
   return sums;
 }

@@ -12,6 +12,7 @@
 #include "coding/cell_hash.h"
 #include "coding/record.h"
 #include "engine/kernels/kernels.h"
+#include "ingest/baked_edits.h"
 #include "ingest/store_layout.h"
 
 namespace lutdb {
@@ -65,9 +66,10 @@ struct TileScratch {
 };
 
 // The record of one tile, made from the slopes of its first chunk on; the table's codec decides
-// which. scratch is for the entries of codecs other than product.
+// which. scratch is for the entries of codecs other than product. baked: edits to be put over the
+// entries (null: none).
 TileSums MakeTileRecord(const PlannedTable& table, const TileId& tile, Slopes slopes,
                         absl::Span<const float> steps, TileSummer* summer, ProductDecoder* decoder,
-                        TileScratch* scratch, std::string* record);
+                        TileScratch* scratch, const BakedEdits* baked, std::string* record);
 
 }  // namespace lutdb

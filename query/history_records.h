@@ -5,6 +5,8 @@
 //   s<id><tile key>           entries of one tile that differ at a commit from the base generation
 //   S<id>                     the commit that generation holds, when all of s<id> is there
 //   r<branch>, t<tag>         a commit id; empty: the build
+//   x<tile key>               entries of one tile that differ between the build and the base
+//                             generation (db/keys.h): what verify and repair add to the weights
 //   b                         the commit that the base generation holds; absent: the build
 #pragma once
 

@@ -22,23 +22,34 @@ constexpr uint64_t kChainEntriesMax = 1 << 16;
 absl::StatusOr<std::unique_ptr<History::State>> History::State::Open(
     const std::string& path, const HistoryOptions& options) {
   auto state = std::make_unique<State>();
-  state->write = options.write;
+  state->path = path;
+  state->options = options;
+  state->feed = CommitFeed::Of(path);
+  LUTDB_RETURN_IF_ERROR(state->Reopen());
+  return state;
+}
+
+absl::Status History::State::Reopen() {
+  heads.clear();
+  reader.reset();
+  store.reset();
+  rocks = nullptr;
   db::OpenOptions open;
   open.wait_seconds = options.wait_seconds;
   open.cache_bytes = kCacheBytes;
   LUTDB_ASSIGN_OR_RETURN(
       db::OpenedStore opened,
       db::OpenStore(path, options.write ? db::Access::kWrite : db::Access::kRead, open));
-  if (options.write) state->rocks = opened.rocks.get();
-  LUTDB_ASSIGN_OR_RETURN(state->store, StoreReader::Over(std::move(opened)));
-  state->reader = std::make_unique<HistoryReader>(state->store->rocks(), state->geometries(), path);
-  state->feed = CommitFeed::Of(path);
-  return state;
+  if (options.write) rocks = opened.rocks.get();
+  LUTDB_ASSIGN_OR_RETURN(store, StoreReader::Over(std::move(opened)));
+  reader = std::make_unique<HistoryReader>(store->rocks(), geometries(), path);
+  return absl::OkStatus();
 }
 
 absl::Status History::State::CheckWritable() const {
-  if (write) return absl::OkStatus();
-  return FailedPrecondition("{}: the history was opened for reading", store->path());
+  if (!options.write) return FailedPrecondition("{}: the history was opened for reading", path);
+  if (rocks == nullptr) return FailedPrecondition("{}: the store did not open again", path);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::shared_ptr<const Edits>> History::State::Head(const std::string& branch) {

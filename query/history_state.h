@@ -23,6 +23,8 @@ struct History::State {
   const HistoryReader& history() const { return *reader; }
   const std::vector<TableGeometry>& geometries() const { return store->geometries(); }
   absl::Status CheckWritable() const;
+  // Opens the store again after another generation took the place of the one that is open.
+  absl::Status Reopen();
 
   // The edits at the head of a branch, kept from commit to commit. NotFound.
   absl::StatusOr<std::shared_ptr<const Edits>> Head(const std::string& branch);
@@ -44,7 +46,8 @@ struct History::State {
   std::vector<EntryChange> List(const TileChanges& changes) const;
 
   std::mutex mutex;
-  bool write = false;
+  std::string path;
+  HistoryOptions options;
   std::unique_ptr<StoreReader> store;  // holds the lock when writing
   db::Rocks* rocks = nullptr;          // the store's own; null when reading
   std::unique_ptr<HistoryReader> reader;

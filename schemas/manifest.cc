@@ -62,8 +62,8 @@ flatbuffers::Offset<fbs::TableSpec> Pack(Builder& builder, const TableSpec& tabl
                               static_cast<uint8_t>(table.entry), static_cast<uint8_t>(table.layout),
                               static_cast<uint8_t>(table.codec), table.mirror, table.chunk, &levels,
                               chunk_list, table.fixed_scale, table.shared_step, table.weight_tensor,
-                              table.bias_tensor, table.levels.set, sets, codebook,
-                              table.rotation, table.learned_step);
+                              table.bias_tensor, table.levels.set, sets, codebook, table.rotation,
+                              table.free_zero, table.learned_step);
 }
 
 flatbuffers::Offset<fbs::TableStats> Pack(Builder& builder, const TableStats& stats) {
@@ -145,6 +145,7 @@ absl::Status Unpack(const fbs::TableSpec& from, Buffer* buffer, TableSpec* table
     LUTDB_RETURN_IF_ERROR(buffer->Copy(from.codebook()->levels(), &table->codebook.levels));
   }
   table->rotation = from.rotation();
+  table->free_zero = from.free_zero();
   table->learned_step = from.learned_step();
   return absl::OkStatus();
 }

@@ -66,7 +66,9 @@ struct TableSpec {
   std::vector<LevelSet> level_sets;  // of inputs with learned levels
   Codebook codebook;                 // then `chunk` is its inputs, `levels` say the bits alone
   uint32_t rotation = 0;  // largest block of the inputs' Hadamard rotation, a power of two; 0: none
-  float fixed_scale = 0;  // input scale s; 0: chosen per vector
+  // Edits were baked into rows of the code whose levels are all zero: they are no longer zero.
+  bool free_zero = false;
+  float fixed_scale = 0;           // input scale s; 0: chosen per vector
   bool shared_step = false;        // all neurons use one step, so that sums compare (integer-only)
   float learned_step = 0;          // of all neurons, where there are no weights to find steps from
   uint32_t weight_tensor = kNone;  // source weights, neurons x inputs; kNone: entries start as zero

@@ -393,6 +393,85 @@ TEST(HistoryTest, ACommitIsInTheNextBatchOfOpenReaders) {
   EXPECT_EQ(got, 200);
 }
 
+TEST(HistoryTest, BakingKeepsEveryRefAndGcFreesTheRest) {
+  const SmallStore store("history_bake", ManySpecs());
+  std::mt19937 random(12);
+  auto history = Writing(store);
+  Values main, side;
+  ASSERT_TRUE(history->Commit("main", RandomEdits(store, 200, &main, &random), {}).ok());
+  side = main;
+  ASSERT_TRUE(history->CreateBranch("side", "main").ok());
+  ASSERT_TRUE(history->Commit("side", RandomEdits(store, 20, &side, &random), {}).ok());
+  const auto first = history->Commit("main", RandomEdits(store, 300, &main, &random), {});
+  ASSERT_TRUE(first.ok());
+  const std::string main_hash = history->ContentHash("main")->Hex();
+  const std::string side_hash = history->ContentHash("side")->Hex();
+  const auto reader = At(store, "main");  // of the old generation, and still right after
+  ASSERT_TRUE(history->Bake("main", {}, nullptr).ok());
+  EXPECT_EQ(At(store, "main")->info().generation, 2u);
+  EXPECT_EQ(At(store, "main")->info().content_hash.Hex(), main_hash);
+  EXPECT_EQ(At(store, "main")->head()->edited_entries, 0u);
+  EXPECT_EQ(history->ContentHash("main")->Hex(), main_hash);
+  EXPECT_EQ(history->ContentHash("side")->Hex(), side_hash);
+  EXPECT_EQ(reader->ContentHash()->Hex(), main_hash);
+  ExpectReads(store, main, "main", &random);
+  ExpectSums(store, main, "main", &random);
+  ExpectReads(store, side, "side", &random);
+  ExpectSums(store, side, "side", &random);
+  // Committing goes on, on top of the new base; old readers see it.
+  EXPECT_TRUE(absl::IsFailedPrecondition(history->Bake("main", {}, nullptr)));
+  ASSERT_TRUE(history->Commit("main", RandomEdits(store, 50, &main, &random), {}).ok());
+  EXPECT_EQ(reader->ContentHash()->Hex(), history->ContentHash("main")->Hex());
+  ExpectReads(store, main, "main", &random);
+  const auto log = history->Log("main");
+  ASSERT_EQ(log->size(), 3u);
+  // What no ref leads to goes, and so does the old generation once nobody reads it.
+  ASSERT_TRUE(history->DeleteBranch("side").ok());
+  EXPECT_EQ(history->Gc(/*dry_run=*/true)->kept.size(), 1u);
+  const auto kept = history->Gc(/*dry_run=*/false);
+  ASSERT_TRUE(kept.ok()) << Message(kept.status());
+  EXPECT_EQ(kept->commits, 1u);
+  EXPECT_EQ(kept->generations, 0u);
+  ASSERT_EQ(reader->ContentHash()->Hex(), history->ContentHash("main")->Hex());
+}
+
+TEST(HistoryTest, GcRemovesOldGenerations) {
+  const SmallStore store("history_gc", ManySpecs());
+  std::mt19937 random(13);
+  auto history = Writing(store);
+  Values values;
+  for (int generation = 2; generation < 5; ++generation) {
+    ASSERT_TRUE(history->Commit("main", RandomEdits(store, 60, &values, &random), {}).ok());
+    ASSERT_TRUE(history->Bake("main", {}, nullptr).ok());
+  }
+  const auto would = history->Gc(/*dry_run=*/true);
+  ASSERT_TRUE(would.ok());
+  EXPECT_EQ(would->generations, 3u);
+  EXPECT_GT(would->bytes, 0u);
+  EXPECT_EQ(history->Gc(/*dry_run=*/false)->generations, 3u);
+  EXPECT_EQ(history->Gc(/*dry_run=*/true)->generations, 0u);
+  ExpectReads(store, values, "main", &random);
+  ExpectSums(store, values, "main", &random);
+  const auto log = history->Log("main");
+  for (const CommitInfo& commit : *log) {
+    ASSERT_TRUE(history->Revert("main", commit.id, {}).ok());
+  }
+  ExpectReads(store, {}, "main", &random);
+}
+
+TEST(HistoryTest, AnInterruptedBakeLeavesTheStoreAsItWas) {
+  const SmallStore store("history_cut", ManySpecs());
+  auto history = Writing(store);
+  ASSERT_TRUE(history->Commit("main", {{0, 0, 0, 0, 1}}, {}).ok());
+  const std::string hash = history->ContentHash("main")->Hex();
+  const std::atomic<bool> cancel{true};
+  EXPECT_TRUE(absl::IsCancelled(history->Bake("main", {}, &cancel)));
+  EXPECT_EQ(At(store, "main")->info().generation, 1u);
+  EXPECT_EQ(history->ContentHash("main")->Hex(), hash);
+  EXPECT_TRUE(history->Bake("main", {}, nullptr).ok());
+  EXPECT_EQ(history->ContentHash("main")->Hex(), hash);
+}
+
 // Each commit writes its number to several entries at once; a batch that mixed two would show it.
 TEST(HistoryTest, EightThreadsCommitAndEveryBatchIsOfOneCommit) {
   const SmallStore store("history_threads", {SpecOf({})});
