@@ -39,6 +39,10 @@ void Forward::Use(std::shared_ptr<const Edits> edits) {
   if (look_up_add_ != nullptr) look_up_add_->Use(std::move(edits));
 }
 
+void Forward::Use(std::shared_ptr<const FaultModel> faults) {
+  if (look_up_add_ != nullptr) look_up_add_->Use(std::move(faults));
+}
+
 absl::Status Forward::RunToken(uint32_t token, bool want_output) {
   const Graph& graph = plan_->graph;
   if (position_ >= graph.context) {
@@ -155,6 +159,12 @@ absl::Status Forward::RunTable(const Step& step) {
   }
   LUTDB_RETURN_IF_ERROR(look_up_add_->Sums(
       table.spec->id, absl::MakeConstSpan(set.codes.get(), set.coder->chunks()), plan_->acc.get()));
+  if (observer_) {
+    observer_({.step = step,
+               .codes = absl::MakeConstSpan(set.codes.get(), set.coder->chunks()),
+               .scale = set.scale,
+               .acc = absl::MakeConstSpan(plan_->acc.get(), table.spec->neurons)});
+  }
   kernels::ScaleSums(plan_->acc.get(), table.step.data(), bias, set.scale, table.spec->neurons, y);
   return absl::OkStatus();
 }
@@ -189,6 +199,12 @@ absl::Status Forward::RunIntegerStep(const Step& step) {
       LUTDB_RETURN_IF_ERROR(look_up_add_->Sums(step.table->spec->id,
                                                absl::MakeConstSpan(input.codes.get(), input.width),
                                                step.output->sums.get()));
+      if (observer_) {
+        observer_({.step = step,
+                   .codes = absl::MakeConstSpan(input.codes.get(), input.width),
+                   .scale = step.table->spec->fixed_scale,
+                   .acc = absl::MakeConstSpan(step.output->sums.get(), step.output->width)});
+      }
       AddIntegerBias(step.thresholds.bias, step.output->sums.get());
       return absl::OkStatus();
     case OpKind::kThresholds:

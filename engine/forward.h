@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "engine/integer_steps.h"
@@ -18,6 +20,15 @@ struct ForwardOptions {
   bool reference = false;  // f32 source weights instead of tables
 };
 
+// What one table op was made of, for who wants to see it. Valid during the call only.
+struct TableRun {
+  const Step& step;
+  absl::Span<const uint16_t> codes;  // one per chunk
+  float scale;                       // of the inputs; integer-only networks: the table's fixed one
+  absl::Span<const int32_t> acc;     // one per neuron, before any bias
+};
+using TableObserver = std::function<void(const TableRun&)>;
+
 // Not thread-safe. After an error the context is that of before the call, its outputs undefined.
 class Forward {
  public:
@@ -32,6 +43,14 @@ class Forward {
 
   // The edits of the commit that later runs read (null: the base); not in reference mode.
   void Use(std::shared_ptr<const Edits> edits);
+
+  const Edits* edits() const { return look_up_add_ == nullptr ? nullptr : look_up_add_->edits(); }
+
+  // Damages what later runs read (null: nothing); not in reference mode.
+  void Use(std::shared_ptr<const FaultModel> faults);
+  // Called after the sums of every table op, until another one is given (empty: none); not in
+  // reference mode.
+  void Observe(TableObserver observer) { observer_ = std::move(observer); }
 
   // Feeds a token at position(). want_output false: the steps behind the last attention are left
   // out and output() is not written. OutOfRange when the context is full or for an unknown token.
@@ -55,6 +74,7 @@ class Forward {
   std::unique_ptr<LookUpAdd> look_up_add_;
   std::unique_ptr<Plan> plan_;
   std::unique_ptr<PixelCodes> pixel_codes_;  // made by the first RunPixels
+  TableObserver observer_;
   uint32_t position_ = 0;
 };
 

@@ -28,16 +28,39 @@ absl::Status LookUpAdd::Sums(uint32_t table, absl::Span<const uint16_t> codes, i
     LUTDB_RETURN_IF_ERROR(
         rows_.Pin(table, static_cast<uint32_t>(begin), codes.subspan(begin, count), &pinned_,
                   edits_.get()));
-    const absl::Status added = geometry.entry() == EntryType::kI8
+    absl::Status added = geometry.entry() == EntryType::kI8
                                    ? AddPinned<int8_t>(geometry.neurons(), acc)
                                    : AddPinned<int16_t>(geometry.neurons(), acc);
     for (const EntryEditValue& entry : pinned_.additions()) {
       acc[entry.neuron] += int32_t{entry.value} - entry.base;
     }
+    if (faults_ != nullptr && added.ok()) {
+      added = AddFaults(table, static_cast<uint32_t>(begin), codes.subspan(begin, count), acc);
+    }
     pinned_.Release();
     LUTDB_RETURN_IF_ERROR(added);
   }
   return absl::OkStatus();
+}
+
+absl::Status LookUpAdd::AddFaults(uint32_t table, uint32_t chunk_begin,
+                                  absl::Span<const uint16_t> codes, int32_t* acc) {
+  if (!faults_->Damages(table)) return absl::OkStatus();
+  const TableGeometry& geometry = store_.geometry(table);
+  const FaultModel::Rows rows = {
+      .table = table,
+      .geometry = geometry,
+      .chunk_begin = chunk_begin,
+      .codes = codes,
+      .rows = pinned_.rows(),
+      .signs = pinned_.signs(),
+      .edits = edits_ == nullptr ? nullptr : edits_->table(table),
+  };
+  return team_.Split(geometry.neurons(), kBlockNeurons, uint64_t{geometry.neurons()} * codes.size(),
+                     [&](unsigned, size_t begin, size_t end) {
+                       faults_->Correct(rows, static_cast<uint32_t>(begin),
+                                        static_cast<uint32_t>(end), acc);
+                     });
 }
 
 template <typename Entry>

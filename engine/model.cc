@@ -160,6 +160,16 @@ absl::StatusOr<std::string> Model::Decode(absl::Span<const int32_t> tokens) cons
   return state_->tokenizer->Decode(tokens);
 }
 
+absl::Status Model::SetFaults(const FaultOptions& faults) {
+  if (state_->rows == nullptr) {
+    return FailedPrecondition("--reference runs the kept weights, which have no cells to damage");
+  }
+  LUTDB_ASSIGN_OR_RETURN(std::shared_ptr<const FaultModel> model,
+                         FaultModel::Create(*state_->store, faults));
+  state_->forward->Use(std::move(model));
+  return absl::OkStatus();
+}
+
 ArenaReport Model::arena() const {
   if (state_->rows == nullptr) return {};
   const ArenaStats stats = state_->rows->stats();

@@ -62,6 +62,8 @@ enum class GenerateEnd : uint8_t {
   GenerateEnd end = GenerateEnd::kMaxTokens;
 using TextSink = std::function<void(std::string_view)>;
 
+struct FaultOptions;  // lutdb/faults.h
+
 struct ArenaReport {
   bool owned = false;
   uint64_t limit_bytes = 0, used_bytes = 0;
@@ -108,6 +110,11 @@ class Model {
 
   ArenaReport arena() const;
 
+  // Runs as a memory with damaged cells would from now on, until called again; a share of 0 mends
+  // everything. InvalidArgument for a share outside 0..1, NotFound for an unknown table,
+  // FailedPrecondition in reference mode.
+  absl::Status SetFaults(const FaultOptions& faults);
+
   // The commit that the last batch was read from; "": the build.
   std::string commit() const;
 
@@ -125,6 +132,7 @@ class Model {
   };
 
  private:
+  friend class Explainer;
   struct State;
   explicit Model(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
