@@ -60,13 +60,15 @@ absl::StatusOr<std::string> OpenBody(std::string_view bytes, uint32_t* count) {
   *count = LoadLittle<uint32_t>(bytes.data() + 4);
   const uint32_t raw_bytes = LoadLittle<uint32_t>(bytes.data() + 8);
   const uint64_t checksum = LoadLittle<uint64_t>(bytes.data() + 12);
+  const auto compressed = static_cast<uint8_t>(bytes[3]);
+  if (compressed > 1) return damaged();
   const std::string_view body = bytes.substr(kHeaderBytes);
   // What bounds both numbers: a delta takes at least 3 bytes and at most kDeltaBytesMax.
   if (raw_bytes > uint64_t{*count} * kDeltaBytesMax || raw_bytes < uint64_t{*count} * 3) {
     return damaged();
   }
   std::string raw;
-  if (bytes[3] == 0) {
+  if (compressed == 0) {
     raw = body;
   } else {
     const unsigned long long announced = ZSTD_getFrameContentSize(body.data(), body.size());

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "coding/cell_hash.h"
+#include "coding/patch_record.h"
 #include "coding/record.h"
 #include "gtest/gtest.h"
 #include "tests/coding/sample_tables.h"
@@ -63,6 +64,10 @@ TEST(FormatDoc, TheWorkedExampleIsWhatTheProgramWrites) {
   const std::string payload = table.Payload({});
   hasher.Update(payload.data(), payload.size());
   EXPECT_EQ(example["content hash"], hasher.Finish().Hex());
+
+  std::string patch;
+  EncodePatch({{0, 28671, 28670}, {6 * kBlockNeurons, -28671, -28600}}, &patch);
+  EXPECT_EQ(example["patch"], Hex(patch));
 }
 
 }  // namespace
