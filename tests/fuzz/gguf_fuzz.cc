@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "ingest/gguf_model.h"
+#include "ingest/tokenizer_gguf.h"
 #include "tests/fuzz/fuzz_target.h"
 
 namespace lutdb {
@@ -29,7 +30,7 @@ void TryFile(const std::string& path) {
     LUTDB_CHECK(blocks <= static_cast<uint64_t>(end - tensor.data) / tensor.packed->bytes);
     tensor.packed->unpack(tensor.data + (blocks - 1) * tensor.packed->bytes, elements);
   }
-  ReadGgufVocabulary(file->metadata, 3).status().IgnoreError();
+  ReadGgufTokenizer(file->metadata).status().IgnoreError();
   ReadGgufDecoder(&*file).status().IgnoreError();
 }
 
