@@ -143,8 +143,8 @@ void Rope(const float* cosine, const float* sine, size_t heads, size_t head_dim,
 // How fast each of the head_dim / 2 pairs of a head turns, in radians per position:
 // theta^(-2 i / head_dim).
 void RopeFrequencies(float theta, size_t head_dim, double* frequencies);
-// Angles of one position: cosine[i], sine[i] of position * frequencies[i], computed in double by our
-// own functions, rounded once.
+// Angles of one position: cosine[i], sine[i] of position * frequencies[i], computed in double by
+// our own functions, rounded once.
 void RopeAngles(uint32_t position, const double* frequencies, size_t pairs, float* cosine,
                 float* sine);
 // Our own exp, correctly deterministic (within 2 ulp); -inf -> 0.

@@ -12,6 +12,21 @@ class HuggingFaceReader : public testing::Test {
     directory_.Write("model.safetensors", SafetensorsBytes(llama.Tensors()));
     directory_.Write("config.json", llama.Config(more));
   }
+  // A good config with one place changed, and what is said of it.
+  struct BadConfig {
+    const char* from;
+    const char* to;
+    StatusCode code;
+    const char* message;
+  };
+  void ExpectRefused(const TinyLlama& llama, const BadConfig& bad) {
+    SCOPED_TRACE(bad.to);
+    std::string config = llama.Config();
+    ASSERT_NE(config.find(bad.from), std::string::npos);
+    config.replace(config.find(bad.from), std::strlen(bad.from), bad.to);
+    directory_.Write("config.json", config);
+    ExpectError(OpenError(directory_.path()), bad.code, bad.message, directory_.path());
+  }
   std::string SafetensorsPath() const { return directory_.At("model.safetensors"); }
 
   const TestDirectory directory_;
@@ -138,12 +153,7 @@ TEST_F(HuggingFaceReader, ReadsHalfPrecision) {
 TEST_F(HuggingFaceReader, RefusesBadConfigs) {
   const TinyLlama llama;
   WriteModel(llama);
-  const struct {
-    const char* from;  // of the good config, replaced by `to`
-    const char* to;
-    StatusCode code;
-    const char* message;
-  } cases[] = {
+  const std::vector<BadConfig> cases = {
       {R"("LlamaForCausalLM")", R"("GPT2LMHeadModel")", StatusCode::kUnimplemented,
        "lutdb knows LlamaForCausalLM"},
       {R"(["LlamaForCausalLM"])", R"("LlamaForCausalLM")", StatusCode::kDataLoss, "architectures"},
@@ -179,10 +189,24 @@ TEST_F(HuggingFaceReader, RefusesBadConfigs) {
        "lm_head.weight"},
       {R"("tie_word_embeddings":true)", R"("tie_word_embeddings":1)", StatusCode::kDataLoss,
        "tie_word_embeddings"},
+      {R"("bos_token_id":1)", R"("quantization_config":{"bits":4})", StatusCode::kUnimplemented,
+       "quantised"},
+      {R"("bos_token_id":1)", R"("attention_bias":true)", StatusCode::kNotFound, "q_proj.bias"},
+      {R"("bos_token_id":1)", R"("head_dim":8)", StatusCode::kDataLoss, "q_proj"},
+      {"{", "[", StatusCode::kDataLoss, "config.json"},
+  };
+  for (const BadConfig& bad : cases) ExpectRefused(llama, bad);
+}
+
+TEST_F(HuggingFaceReader, RefusesScalingsAndWindowsItCannotRun) {
+  const TinyLlama llama;
+  WriteModel(llama);
+  const std::vector<BadConfig> cases = {
       {R"("bos_token_id":1)", R"("rope_scaling":{"rope_type":"llama3","factor":8})",
        StatusCode::kDataLoss, "low_freq_factor is missing"},
       {R"("bos_token_id":1)",
-       R"("rope_scaling":{"rope_type":"llama3","factor":8,"low_freq_factor":4,"high_freq_factor":4})",
+       R"("rope_scaling":{"rope_type":"llama3","factor":8,)"
+       R"("low_freq_factor":4,"high_freq_factor":4})",
        StatusCode::kDataLoss, "high_freq_factor 4 is not above low_freq_factor 4"},
       {R"("bos_token_id":1)", R"("rope_scaling":{"type":"linear","factor":-2})",
        StatusCode::kDataLoss, "factor"},
@@ -197,20 +221,8 @@ TEST_F(HuggingFaceReader, RefusesBadConfigs) {
       {R"("bos_token_id":1)", R"("rope_theta":0)", StatusCode::kDataLoss, "rope_theta"},
       {R"("bos_token_id":1)", R"("partial_rotary_factor":0.5)", StatusCode::kUnimplemented,
        "partial_rotary_factor"},
-      {R"("bos_token_id":1)", R"("quantization_config":{"bits":4})", StatusCode::kUnimplemented,
-       "quantised"},
-      {R"("bos_token_id":1)", R"("attention_bias":true)", StatusCode::kNotFound, "q_proj.bias"},
-      {R"("bos_token_id":1)", R"("head_dim":8)", StatusCode::kDataLoss, "q_proj"},
-      {"{", "[", StatusCode::kDataLoss, "config.json"},
   };
-  for (const auto& bad : cases) {
-    SCOPED_TRACE(bad.to);
-    std::string config = llama.Config();
-    ASSERT_NE(config.find(bad.from), std::string::npos);
-    config.replace(config.find(bad.from), std::strlen(bad.from), bad.to);
-    directory_.Write("config.json", config);
-    ExpectError(OpenError(directory_.path()), bad.code, bad.message, directory_.path());
-  }
+  for (const BadConfig& bad : cases) ExpectRefused(llama, bad);
 }
 
 // What generation_config.json says of start and end tokens counts; what is wrong with it is said.
