@@ -56,7 +56,7 @@ class RealData : public ::testing::Test {
   ScratchDirectory scratch_;
 };
 
-TEST_F(RealData, StoriesFromBothFormats) {
+TEST_F(RealData, StoriesFromEveryFormat) {
   BuildStories("bin.lut", {"--input-bits", "8", "--entry", "i16"});
   const std::string expected =
       ReadWholeFile(DataPath("lm/stories260K/expected_greedy_200steps.txt"));
@@ -70,6 +70,10 @@ TEST_F(RealData, StoriesFromBothFormats) {
   Build(DataPath("safetensors/stories260K"), "hf.lut",
         {"--tokenizer", DataPath("lm/stories260K/tok512.bin")});
   EXPECT_EQ(text("hf.lut"), expected);
+  Build(DataPath("gguf/stories260K-f32.gguf"), "gguf.lut", {});  // its vocabulary is inside
+  EXPECT_EQ(text("gguf.lut"), expected);
+  EXPECT_EQ(RunJson({"info", scratch_ / "gguf.lut"}).at("content_hash"),
+            RunJson({"info", scratch_ / "hf.lut"}).at("content_hash"));
   EXPECT_EQ(RunJson({"info", scratch_ / "bin.lut"}).at("content_hash"),
             RunJson({"info", scratch_ / "hf.lut"}).at("content_hash"));
 }
