@@ -92,6 +92,23 @@ PairMerger::PairMerger(const TokenizerSpec& spec, const Vocabulary& vocabulary)
     merges_.try_emplace(uint64_t{spec.merges[i]} << 32 | spec.merges[i + 1],
                         Merged{static_cast<uint32_t>(i / 3), spec.merges[i + 2]});
   }
+  if (spec.continuing.empty() && spec.word_end.empty()) FindCut(spec);
+}
+
+// The space, as the vocabulary writes it, if every token that has one begins with it.
+void PairMerger::FindCut(const TokenizerSpec& spec) {
+  const std::string_view sign =
+      spec.kind == TokenizerKind::kMergeBpe && !spec.byte_level ? "\xE2\x96\x81" : " ";
+  std::vector<bool> added(spec.tokens.size(), false);
+  for (const AddedToken& token : spec.added) added[token.id] = true;
+  for (size_t id = 0; id < spec.tokens.size(); ++id) {
+    const std::string_view token = spec.tokens[id];
+    if (added[id]) continue;
+    for (size_t at = token.find(sign, 1); at != token.npos; at = token.find(sign, at + 1)) {
+      if (at < sign.size() || token.substr(at - sign.size(), sign.size()) != sign) return;
+    }
+  }
+  cut_ = sign;
 }
 
 // Each character (byte, in byte-level vocabularies) as a symbol. Where merges go by ids, one whose
@@ -144,24 +161,41 @@ absl::Status PairMerger::Encode(std::string_view word, std::vector<int32_t>* tok
       return absl::OkStatus();
     }
   }
+  bool after_unknown = false;
+  size_t begin = 0;
+  while (begin < word.size()) {
+    size_t end = word.size();
+    if (!cut_.empty()) {
+      // Runs of spaces stay with what follows them.
+      size_t text = begin;
+      while (word.substr(text, cut_.size()) == cut_) text += cut_.size();
+      end = std::min(end, word.find(cut_, text));
+    }
+    LUTDB_RETURN_IF_ERROR(EncodePart(word.substr(begin, end - begin), &after_unknown, tokens));
+    begin = end;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status PairMerger::EncodePart(std::string_view word, bool* after_unknown,
+                                    std::vector<int32_t>* tokens) const {
   std::vector<Symbol> symbols = BeginSymbols(word);
   Run(*this, word, &symbols).Merge();
   // Sentence-wise models spell what has no token as bytes only now: its characters could have been
   // merged into a token before.
   const bool spell = spec_.kind != TokenizerKind::kMergeBpe;
-  bool after_unknown = false;
   for (const Symbol& symbol : symbols) {
     if (symbol.begin == symbol.end) continue;
     if (symbol.id != kNone) {
       tokens->push_back(static_cast<int32_t>(symbol.id));
-      after_unknown = false;
+      *after_unknown = false;
       continue;
     }
     const std::string_view character = word.substr(symbol.begin, symbol.end - symbol.begin);
     if (spell && vocabulary_.AppendBytes(character, tokens)) continue;
     LUTDB_ASSIGN_OR_RETURN(const uint32_t unknown, UnknownFor(spec_, character));
-    if (!(after_unknown && spec_.fuse_unknown)) tokens->push_back(static_cast<int32_t>(unknown));
-    after_unknown = true;
+    if (!(*after_unknown && spec_.fuse_unknown)) tokens->push_back(static_cast<int32_t>(unknown));
+    *after_unknown = true;
   }
   return absl::OkStatus();
 }

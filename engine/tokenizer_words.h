@@ -33,6 +33,9 @@ class PairMerger {
   class Run;
 
   std::vector<Symbol> BeginSymbols(std::string_view word) const;
+  void FindCut(const TokenizerSpec& spec);
+  absl::Status EncodePart(std::string_view part, bool* after_unknown,
+                          std::vector<int32_t>* tokens) const;
 
   struct Merged {
     uint32_t rank;
@@ -41,6 +44,9 @@ class PairMerger {
   const TokenizerSpec& spec_;
   const Vocabulary& vocabulary_;
   absl::flat_hash_map<uint64_t, Merged> merges_;  // left << 32 | right; kMergeBpe only
+  // No token has this after anything but itself, so that a text can be cut before it and the parts
+  // merged apart: memory stays in the cache. Empty: there is none.
+  std::string_view cut_;
 };
 
 // Unigram language model (Kudo 2018, arXiv:1804.10959): the path of highest total score through

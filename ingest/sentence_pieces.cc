@@ -17,11 +17,12 @@ void SetSentenceRules(const SentenceRules& rules, TokenizerSpec* spec) {
   if (!rules.chars_map.empty()) {
     steps.push_back({.kind = TokenizerStepKind::kCharsMap, .pattern = rules.chars_map, .text = {}});
   }
-  // A space sign in the text is a space, as SentencePiece has it.
-  steps.push_back({.kind = TokenizerStepKind::kReplace, .pattern = kSpaceSign, .text = " "});
   if (rules.remove_extra_whitespaces) {
-    steps.push_back(
-        {.kind = TokenizerStepKind::kReplaceExpression, .pattern = "\\A +| +\\z", .text = {}});
+    // At the end a space sign in the text counts as a space, at the beginning it does not. Looking
+    // behind keeps this linear in long runs.
+    steps.push_back({.kind = TokenizerStepKind::kReplaceExpression,
+                     .pattern = R"re(\A +|(?<![ \x{2581}])[ \x{2581}]++\z)re",
+                     .text = {}});
     steps.push_back(
         {.kind = TokenizerStepKind::kReplaceExpression, .pattern = " {2,}", .text = " "});
   }
@@ -32,6 +33,8 @@ void SetSentenceRules(const SentenceRules& rules, TokenizerSpec* spec) {
                      .text = " "});
     spec->strip_start = 1;
   }
+  // A space sign in the text is a space, as SentencePiece has it: one that is not counted above.
+  steps.push_back({.kind = TokenizerStepKind::kReplace, .pattern = kSpaceSign, .text = " "});
 }
 
 }  // namespace lutdb

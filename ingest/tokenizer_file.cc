@@ -77,6 +77,9 @@ bool LooksLikeJson(std::string_view bytes) {
 }
 
 // llama2.c's files begin with a length far below 2^16, SentencePiece's with a piece.
+bool LooksLikeLlama2c(std::string_view bytes) {
+  return bytes.size() >= 4 && bytes[2] == 0 && bytes[3] == 0;
+}
 bool LooksLikeSentencePiece(std::string_view bytes) {
   return bytes.size() >= 4 && bytes[0] == '\x0A' && (bytes[2] != 0 || bytes[3] != 0);
 }
@@ -102,6 +105,12 @@ absl::StatusOr<TokenizerSpec> ReadTokenizerFile(const std::string& path, uint32_
   } else if (is_sentence_piece) {
     LUTDB_ASSIGN_OR_RETURN(spec, ParseSentencePieceModel(file.view(), path));
   } else {
+    if (!LooksLikeLlama2c(file.view())) {
+      return DataLoss(
+          "{}: is no tokenizer that lutdb knows (tokenizer.json, a SentencePiece model, a GGUF "
+          "file, a llama2.c tokenizer), or it is damaged",
+          path);
+    }
     return ReadLlama2cTokenizer(path, vocabulary);
   }
   const std::string config = JoinPath(DirectoryOf(path), kConfigFile);

@@ -27,7 +27,10 @@ class Reader {
 
   absl::StatusOr<TokenizerSpec> Read() {
     LUTDB_ASSIGN_OR_RETURN(const Json root, ReadJsonObject(path_));
-    if (root.contains("model")) {
+    // In a plain vocabulary "model" is a word like any other, with a number.
+    const auto model = root.find("model");
+    const auto is_id = [](const Json& value) { return value.is_number_unsigned(); };
+    if (model != root.end() && !(is_id(*model) && std::all_of(root.begin(), root.end(), is_id))) {
       LUTDB_RETURN_IF_ERROR(ReadPipeline(root));
     } else {
       LUTDB_RETURN_IF_ERROR(ReadVocabAndMerges(root));
