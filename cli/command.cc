@@ -89,6 +89,8 @@ const std::vector<Command>& Commands() {
       {"run", "Inference: continue a prompt, or turn an array into another", DeclareRun},
       {"eval", "Perplexity over text or tokens, accuracy over labelled images", DeclareEval},
       {"tokenize", "Text to token ids and back, by a store or a tokenizer file", DeclareTokenize},
+      {"explain", "Which records an answer was made of", DeclareExplain},
+      {"study", "What a model is worth with bad cells: study faults STORE", DeclareStudy},
       {"verify", "Check a store, up to every byte and every product", DeclareVerify},
       {"repair", "Rebuild what is damaged from the kept weights", DeclareRepair},
       {"version", "Version, format version and instruction set in use", DeclareVersion},

@@ -65,6 +65,8 @@ Action DeclareEval(CLI::App& app);
 Action DeclareTokenize(CLI::App& app);
 Action DeclareVerify(CLI::App& app);
 Action DeclareRepair(CLI::App& app);
+Action DeclareExplain(CLI::App& app);
+Action DeclareStudy(CLI::App& app);
 Action DeclareVersion(CLI::App& app);
 
 }  // namespace lutdb::cli
