@@ -214,8 +214,15 @@ uint64_t NpyArray::row_width() const {
   return width;
 }
 
-absl::StatusOr<NpyArray> ParseNpy(std::string_view bytes, const std::string& path,
-                                  uint64_t bytes_max) {
+namespace {
+
+struct NpyHeader {
+  std::string descr;
+  std::vector<uint64_t> shape;
+  std::string_view data;  // what follows the header
+};
+
+absl::StatusOr<NpyHeader> ParseNpyHeader(std::string_view bytes, const std::string& path) {
   if (bytes.size() < 10 || bytes.substr(0, kMagic.size()) != kMagic) {
     return DataLoss("{}: not a .npy file", path);
   }
@@ -232,39 +239,107 @@ absl::StatusOr<NpyArray> ParseNpy(std::string_view bytes, const std::string& pat
     return DataLoss("{}: the .npy header says it has {} bytes; the file is damaged", path,
                     header_bytes);
   }
-  std::string descr;
+  NpyHeader header;
   bool fortran = false;
-  NpyArray array;
   HeaderParser parser(bytes.substr(begin, header_bytes));
-  if (!parser.Parse(&descr, &fortran, &array.shape)) {
+  if (!parser.Parse(&header.descr, &fortran, &header.shape)) {
     return DataLoss("{}: the .npy header cannot be read; save the array with numpy.save", path);
   }
-  const ElementType* type = FindElementType(descr);
-  if (type == nullptr) {
-    return Unimplemented("{}: elements of type '{}' are not read; use float32 or an integer type",
-                         path, descr);
-  }
-  if (fortran && array.shape.size() > 1) {
+  if (fortran && header.shape.size() > 1) {
     return Unimplemented("{}: Fortran order is not read; save numpy.ascontiguousarray(x)", path);
   }
-  const std::string_view data = bytes.substr(begin + header_bytes);
-  uint64_t data_bytes = type->bytes;
+  header.data = bytes.substr(begin + header_bytes);
+  return header;
+}
+
+// How many elements of element_bytes (at least 1) there are, when they fill the data exactly.
+absl::StatusOr<uint64_t> CountElements(const NpyHeader& header, uint64_t element_bytes,
+                                       const std::string& path) {
+  uint64_t data_bytes = element_bytes;
   bool fits = true;
-  for (uint64_t length : array.shape) {
+  for (uint64_t length : header.shape) {
     fits = fits && !__builtin_mul_overflow(data_bytes, length, &data_bytes);
   }
-  if (!fits || data_bytes != data.size()) {
+  if (!fits || data_bytes != header.data.size()) {
     return DataLoss("{}: the shape in the header does not fit the {} bytes of data", path,
-                    data.size());
+                    header.data.size());
   }
-  if (data_bytes / type->bytes > bytes_max / sizeof(float)) {
+  return data_bytes / element_bytes;
+}
+
+// One string of an 'S' (bytes) or 'U' (32-bit characters) array, without the zeros that pad it.
+bool DecodeText(std::string_view bytes, bool wide, std::string* text) {
+  const size_t unit = wide ? 4 : 1;
+  text->clear();
+  size_t kept = 0;
+  for (size_t i = 0; i < bytes.size(); i += unit) {
+    uint32_t character = static_cast<uint8_t>(bytes[i]);
+    // Names of tables are ASCII in every format that is read.
+    for (size_t k = 1; k < unit; ++k) character |= static_cast<uint8_t>(bytes[i + k]) << (8 * k);
+    if (character >= 0x80) return false;
+    text->push_back(static_cast<char>(character));
+    if (character != 0) kept = text->size();
+  }
+  text->resize(kept);
+  return true;
+}
+
+}  // namespace
+
+absl::StatusOr<NpyArray> ParseNpy(std::string_view bytes, const std::string& path,
+                                  uint64_t bytes_max) {
+  LUTDB_ASSIGN_OR_RETURN(NpyHeader header, ParseNpyHeader(bytes, path));
+  const ElementType* type = FindElementType(header.descr);
+  if (type == nullptr) {
+    return Unimplemented("{}: elements of type '{}' are not read; use float32 or an integer type",
+                         path, header.descr);
+  }
+  LUTDB_ASSIGN_OR_RETURN(const uint64_t count, CountElements(header, type->bytes, path));
+  if (count > bytes_max / sizeof(float)) {
     return ResourceExhausted("{}: its {} values are more than the {} bytes it may take in memory",
-                             path, data_bytes / type->bytes, bytes_max);
+                             path, count, bytes_max);
   }
+  NpyArray array;
+  array.shape = std::move(header.shape);
   array.integers = type->integers;
-  array.values.resize(data_bytes / type->bytes);
-  type->convert(data.data(), &array.values);
+  array.values.resize(count);
+  type->convert(header.data.data(), &array.values);
   return array;
+}
+
+absl::StatusOr<NpyTexts> ParseNpyTexts(std::string_view bytes, const std::string& path) {
+  LUTDB_ASSIGN_OR_RETURN(const NpyHeader header, ParseNpyHeader(bytes, path));
+  const std::string_view descr = header.descr;
+  const bool wide = descr.substr(0, 2) == "<U";
+  if (!wide && descr.substr(0, 2) != "|S") {
+    return Unimplemented("{}: elements of type '{}' are not text", path, descr);
+  }
+  uint64_t characters = 0;
+  for (const char c : descr.substr(2)) {
+    if (c < '0' || c > '9' || characters > kHeaderBytesMax) {
+      return DataLoss("{}: '{}' is no type of texts", path, descr);
+    }
+    characters = characters * 10 + static_cast<uint64_t>(c - '0');
+  }
+  if (characters == 0) return DataLoss("{}: all texts are empty", path);
+  NpyTexts array;
+  array.shape = header.shape;
+  array.element_bytes = characters * (wide ? 4 : 1);
+  array.wide = wide;
+  array.data = header.data;
+  LUTDB_ASSIGN_OR_RETURN(array.count, CountElements(header, array.element_bytes, path));
+  return array;
+}
+
+bool NpyTexts::Get(uint64_t i, std::string* text) const {
+  LUTDB_CHECK(i < count);
+  return DecodeText(data.substr(i * element_bytes, element_bytes), wide, text);
+}
+
+bool IsNpyText(std::string_view bytes) {
+  const auto header = ParseNpyHeader(bytes, "");
+  return header.ok() && header->descr.size() > 1 &&
+         (header->descr[1] == 'U' || header->descr[1] == 'S');
 }
 
 absl::StatusOr<NpyArray> ReadNpy(const std::string& path, uint64_t bytes_max) {

@@ -34,6 +34,21 @@ absl::StatusOr<NpyArray> ReadNpy(const std::string& path, uint64_t bytes_max = U
 absl::StatusOr<NpyArray> ParseNpy(std::string_view bytes, const std::string& path,
                                   uint64_t bytes_max = UINT64_MAX);
 
+// An array of texts, 'U' or 'S' in NumPy's words; a view into the bytes it was parsed from.
+struct NpyTexts {
+  std::vector<uint64_t> shape;
+  uint64_t count = 0;
+  uint64_t element_bytes = 0;
+  bool wide = false;  // 32 bits per character
+  std::string_view data;
+
+  // i < count. False when the text is not ASCII.
+  bool Get(uint64_t i, std::string* text) const;
+};
+bool IsNpyText(std::string_view bytes);
+// DataLoss, Unimplemented: as ParseNpy.
+absl::StatusOr<NpyTexts> ParseNpyTexts(std::string_view bytes, const std::string& path);
+
 // Writes shape (at least one dimension) and elements, row-major. The elements of `values` fill the
 // shape exactly (a check of ours). A new file takes its name only when it is complete; something
 // that is not a regular file (a pipe, /dev/stdout) is written as it is.

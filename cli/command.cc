@@ -8,6 +8,7 @@
 #include "base/status.h"
 #include "cli/sizes.h"
 #include "db/store_files.h"
+#include "lutdb/history.h"
 
 namespace lutdb::cli {
 namespace {
@@ -93,6 +94,18 @@ const std::vector<Command>& Commands() {
       {"study", "What a model is worth with bad cells: study faults STORE", DeclareStudy},
       {"verify", "Check a store, up to every byte and every product", DeclareVerify},
       {"repair", "Rebuild what is damaged from the kept weights", DeclareRepair},
+      {"set", "Give the entries of an address a value", DeclareSet},
+      {"edit", "Change many entries by a patch, in one commit", DeclareEdit},
+      {"ablate", "Kill, scale or spoil neurons, chunks, tables or entries", DeclareAblate},
+      {"log", "The commits of a branch, newest first", DeclareLog},
+      {"diff", "Entries that differ between two branches, tags or commits", DeclareDiff},
+      {"blame", "Who changed an entry, when and why", DeclareBlame},
+      {"revert", "Take back what a commit changed", DeclareRevert},
+      {"branch", "List, make or delete branches", DeclareBranch},
+      {"tag", "List, make or delete tags", DeclareTag},
+      {"merge", "Bring the changes of another branch into one", DeclareMerge},
+      {"bake", "Fold the edits of a branch into a new generation of records", DeclareBake},
+      {"gc", "Free the disk space of what nothing refers to", DeclareGc},
       {"version", "Version, format version and instruction set in use", DeclareVersion},
   };
   return commands;
@@ -165,9 +178,10 @@ void AddAt(CLI::App& app, std::string* at) {
   app.add_option("--at", *at, "Branch, tag or commit to look at (default: main)")->type_name("REF");
 }
 
-absl::Status CheckAt(const std::string& at) {
+absl::Status CheckAt(const std::string& store, const std::string& at) {
   if (at == "main") return absl::OkStatus();
-  return NotFound("there is no branch, tag or commit '{}'; this store has the branch main", at);
+  LUTDB_ASSIGN_OR_RETURN(const auto history, History::Open(store, {}));
+  return history->Resolve(at).status();
 }
 
 void AddWait(CLI::App& app, double* wait_seconds) {

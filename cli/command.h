@@ -47,8 +47,8 @@ void AddSize(CLI::App& app, const std::string& name, uint64_t* bytes, const std:
 void AddOpenOptions(CLI::App& app, OpenStoreOptions* options);
 // --at of commands that look at the whole store; checked by CheckAt.
 void AddAt(CLI::App& app, std::string* at);
-// NotFound for a REF that does not exist. A store has the one branch main.
-absl::Status CheckAt(const std::string& at);
+// NotFound for a REF that does not exist, InvalidArgument for an ambiguous one. main always exists.
+absl::Status CheckAt(const std::string& store, const std::string& at);
 // --wait: seconds to wait for another writer before giving up.
 void AddWait(CLI::App& app, double* wait_seconds);
 // Waits until no other process writes the store; FailedPrecondition when that takes longer. Nothing
@@ -65,6 +65,18 @@ Action DeclareEval(CLI::App& app);
 Action DeclareTokenize(CLI::App& app);
 Action DeclareVerify(CLI::App& app);
 Action DeclareRepair(CLI::App& app);
+Action DeclareSet(CLI::App& app);
+Action DeclareEdit(CLI::App& app);
+Action DeclareAblate(CLI::App& app);
+Action DeclareLog(CLI::App& app);
+Action DeclareDiff(CLI::App& app);
+Action DeclareBlame(CLI::App& app);
+Action DeclareRevert(CLI::App& app);
+Action DeclareBranch(CLI::App& app);
+Action DeclareTag(CLI::App& app);
+Action DeclareMerge(CLI::App& app);
+Action DeclareBake(CLI::App& app);
+Action DeclareGc(CLI::App& app);
 Action DeclareExplain(CLI::App& app);
 Action DeclareStudy(CLI::App& app);
 Action DeclareVersion(CLI::App& app);

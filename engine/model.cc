@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "engine/model_state.h"
+#include "query/pending_edits.h"
 
 namespace lutdb {
 Model::Model(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -17,6 +18,10 @@ absl::StatusOr<std::unique_ptr<Model>> Model::Open(const std::string& path,
   auto state = std::make_unique<State>();
   LUTDB_ASSIGN_OR_RETURN(state->store, StoreReader::Open(path, options.store.cache_bytes));
   LUTDB_ASSIGN_OR_RETURN(state->view, BranchView::Open(*state->store, options.store.at));
+  if (options.pending != nullptr) {
+    state->pending = WithPending(*state->view->latest(), *options.pending,
+                                 state->store->geometries());
+  }
   const unsigned threads = ThreadTeam(options.store.threads).count();
   if (!options.reference) {
     const uint64_t arena_bytes = options.store.arena_bytes == OpenStoreOptions::kArenaDefault
@@ -37,7 +42,10 @@ absl::StatusOr<std::unique_ptr<Model>> Model::Open(const std::string& path,
 
 absl::Status Model::State::BeginBatch() {
   if (chosen) return absl::OkStatus();
-  LUTDB_ASSIGN_OR_RETURN(std::shared_ptr<const Edits> edits, view->Current());
+  std::shared_ptr<const Edits> edits = pending;
+  if (edits == nullptr) {
+    LUTDB_ASSIGN_OR_RETURN(edits, view->Current());
+  }
   forward->Use(std::move(edits));
   chosen = holds > 0;
   return absl::OkStatus();

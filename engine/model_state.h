@@ -16,6 +16,7 @@ namespace lutdb {
 struct Model::State {
   std::unique_ptr<StoreReader> store;
   std::unique_ptr<BranchView> view;
+  std::shared_ptr<const Edits> pending;  // null: what the view has
   std::unique_ptr<RowSource> rows;  // null in reference mode
   std::unique_ptr<Forward> forward;
   std::unique_ptr<Tokenizer> tokenizer;

@@ -1,6 +1,6 @@
-// The README's examples, run as they stand, in order, in a directory of their own: every line that
-// starts with "$ " in a console block. Lines below a command are what it must print; a command
-// without such lines must succeed.
+// The examples of README.md and docs/editing.md, run as they stand, in order, in a directory of their
+// own: every line that starts with "$ " in a console block. Lines below a command are what it must
+// print; a command without such lines must succeed.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -46,12 +46,12 @@ TEST(Readme, ScannerFindsCommandsAndTheirOutput) {
   EXPECT_EQ(examples[1].expected, "");
 }
 
-TEST(Readme, EveryExampleWorks) {
-  ScratchDirectory scratch;
+// Runs the examples of a page, in order, in one directory.
+void RunExamples(const std::string& page, const ScratchDirectory& scratch, size_t count_min) {
   std::filesystem::create_symlink(SourcePath("models"), scratch / "models");
   const std::string binary_folder = std::filesystem::path(LUTDB_BINARY).parent_path();
-  const auto examples = ExamplesOf(ReadWholeFile(SourcePath("README.md")));
-  ASSERT_GE(examples.size(), 8u);
+  const auto examples = ExamplesOf(ReadWholeFile(SourcePath(page)));
+  ASSERT_GE(examples.size(), count_min);
   for (const Example& example : examples) {
     // The example that sets PATH is right for a build in build/release; this one may be elsewhere.
     if (example.command.rfind("export PATH=", 0) == 0) continue;
@@ -62,7 +62,17 @@ TEST(Readme, EveryExampleWorks) {
     const std::string expected = example.expected.empty() ? result.out : example.expected;
     EXPECT_EQ(result.out, expected) << example.command;
   }
+}
+
+TEST(Readme, EveryExampleWorks) {
+  ScratchDirectory scratch;
+  RunExamples("README.md", scratch, 8);
   EXPECT_TRUE(std::filesystem::exists(scratch / "hidden5.npy"));
+}
+
+TEST(Docs, EveryExampleOfEditingWorks) {
+  ScratchDirectory scratch;
+  RunExamples("docs/editing.md", scratch, 30);
 }
 
 // The C++ of the README is a part of what examples/ask.cc does; that it compiles is tested with the

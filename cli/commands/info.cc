@@ -37,7 +37,27 @@ Json TableJson(const TableInfo& table) {
           {"stored_bytes", table.stored_bytes}};
 }
 
-Json ToJson(const StoreInfo& info) {
+// The store as it is at the ref that was asked for.
+struct AtRef {
+  Hash128 content_hash;
+  Store::Head head;
+  double derived_fraction = 0;
+};
+
+absl::StatusOr<AtRef> ReadAtRef(const Store& store) {
+  AtRef at;
+  LUTDB_ASSIGN_OR_RETURN(at.content_hash, store.ContentHash());
+  LUTDB_ASSIGN_OR_RETURN(at.head, store.head());
+  double entries = 0;
+  for (const TableInfo& table : store.info().tables) {
+    entries += static_cast<double>(table.raw_bytes / EntryBytes(table.entry));
+  }
+  const double edited = entries == 0 ? 0 : static_cast<double>(at.head.edited_entries) / entries;
+  at.derived_fraction = std::max(0.0, store.info().derived_fraction - edited);
+  return at;
+}
+
+Json ToJson(const StoreInfo& info, const AtRef& at, const std::string& ref) {
   Json tables = Json::array();
   for (const TableInfo& table : info.tables) tables.push_back(TableJson(table));
   return {{"format_version", info.format_version},
@@ -46,14 +66,18 @@ Json ToJson(const StoreInfo& info) {
           {"source_name", info.source_name},
           {"integer_only", info.integer_only},
           {"has_tokenizer", info.has_tokenizer},
-          {"content_hash", info.content_hash.Hex()},
+          {"content_hash", at.content_hash.Hex()},
           {"graph_hash", info.graph_hash.Hex()},
           {"tables", std::move(tables)},
           {"raw_bytes", info.raw_bytes},
           {"stored_bytes", info.stored_bytes},
           {"weights_stored_bytes", info.weights_stored_bytes},
-          {"derived_fraction", info.derived_fraction},
+          {"derived_fraction", at.derived_fraction},
           {"branches", info.branches},
+          {"at", ref},
+          {"commit", at.head.commit.empty() ? Json(nullptr) : Json(at.head.commit)},
+          {"edited_entries", at.head.edited_entries},
+          {"generation", info.generation},
           {"ranges", info.ranges},
           {"ranges_resumed", info.ranges_resumed},
           {"arena_file_bytes", info.arena_file_bytes}};
@@ -119,7 +143,7 @@ void PrintTables(const StoreInfo& info, Output& output) {
   output.Write("\n");
 }
 
-void PrintInfo(const StoreInfo& info, Output& output) {
+void PrintInfo(const StoreInfo& info, const AtRef& at, Output& output) {
   PrintTables(info, output);
   std::string ranges = HumanCount(info.ranges);
   if (info.ranges_resumed > 0) {
@@ -127,8 +151,8 @@ void PrintInfo(const StoreInfo& info, Output& output) {
         fmt::format(" ({} found finished by a resumed build)", HumanCount(info.ranges_resumed));
   }
   const std::string derived = fmt::format(
-      "{:.4g} % of the entries follow from the weights' slopes{}", info.derived_fraction * 100,
-      info.derived_fraction >= 1 ? ": this store says what its weights say" : "");
+      "{:.4g} % of the entries follow from the weights' slopes{}", at.derived_fraction * 100,
+      at.derived_fraction >= 1 ? ": this store says what its weights say" : "");
   output.Write(FormatFacts({
       {"model",
        fmt::format("{}, from {} ({})", info.architecture, info.source_name, info.source_format)},
@@ -140,8 +164,11 @@ void PrintInfo(const StoreInfo& info, Output& output) {
       {"derived", derived},
       {"arena files", Bytes(info.arena_file_bytes)},
       {"branches", Join(info.branches)},
+      {"commit", at.head.commit.empty() ? "none: as it was built" : at.head.commit},
+      {"edited", fmt::format("{} entries differ from generation {}",
+                             HumanCount(at.head.edited_entries), info.generation)},
       {"build ranges", ranges},
-      {"content hash", info.content_hash.Hex()},
+      {"content hash", at.content_hash.Hex()},
       {"graph hash", info.graph_hash.Hex()},
       {"format", std::to_string(info.format_version)},
   }));
@@ -157,10 +184,11 @@ Action DeclareInfo(CLI::App& app) {
   AddJson(app, &flags->json);
   return [flags](Output& output) -> absl::Status {
     LUTDB_ASSIGN_OR_RETURN(const auto store, Store::Open(flags->store, flags->open));
+    LUTDB_ASSIGN_OR_RETURN(const AtRef at, ReadAtRef(*store));
     if (flags->json) {
-      output.WriteJson(ToJson(store->info()));
+      output.WriteJson(ToJson(store->info(), at, flags->open.at));
     } else {
-      PrintInfo(store->info(), output);
+      PrintInfo(store->info(), at, output);
     }
     return absl::OkStatus();
   };

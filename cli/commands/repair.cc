@@ -32,7 +32,7 @@ void Print(const RepairReport& report, Output& output) {
 }
 
 absl::Status Repair(const Flags& flags, Output& output) {
-  LUTDB_RETURN_IF_ERROR(CheckAt(flags.at));
+  LUTDB_RETURN_IF_ERROR(CheckAt(flags.store, flags.at));
   LUTDB_RETURN_IF_ERROR(WaitForWriter(flags.store, flags.wait_seconds));
   VerifyOptions options = flags.options;
   options.cancel = StopOnSignals();

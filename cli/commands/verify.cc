@@ -50,7 +50,7 @@ absl::Status Verify(const Flags& flags, Output& output) {
   if (flags.exact_given && !(options.exact_fraction > 0 && options.exact_fraction <= 1)) {
     return InvalidArgument("--exact takes the share of cells to recompute, above 0 and at most 1");
   }
-  LUTDB_RETURN_IF_ERROR(CheckAt(flags.at));
+  LUTDB_RETURN_IF_ERROR(CheckAt(flags.store, flags.at));
   options.cancel = StopOnSignals();
   const auto begin = std::chrono::steady_clock::now();
   absl::StatusOr<VerifyReport> report;

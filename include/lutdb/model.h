@@ -16,6 +16,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "lutdb/history.h"
 #include "lutdb/options.h"
 
 namespace lutdb {
@@ -23,6 +24,9 @@ namespace lutdb {
 struct ModelOptions {
   OpenStoreOptions store;
   bool reference = false;  // use the kept source weights in f32 instead of the tables
+  // Given (and alive while the model is opened): changes of History::Preview, not committed.
+  // The model stays at the commit that store.at has when it is opened, with these on top.
+  const std::vector<EntryChange>* pending = nullptr;
 };
 
 struct EncodeOptions {
