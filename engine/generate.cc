@@ -89,6 +89,15 @@ bool IsCancelled(const GenerateOptions& options) {
   return options.cancel != nullptr && options.cancel->load(std::memory_order_relaxed);
 }
 
+SamplerOptions SamplingOf(const GenerateOptions& options) {
+  return {.temperature = options.temperature,
+          .top_k = options.top_k,
+          .top_p = options.top_p,
+          .min_p = options.min_p,
+          .repetition_penalty = options.repetition_penalty,
+          .seed = options.seed};
+}
+
 // Tokens that end a text: the model's and the tokenizer's end tokens, and BOS (a new text begins).
 bool EndsText(const Graph& graph, const TokenizerSpec& tokenizer, uint32_t token) {
   return token == graph.bos || token == tokenizer.bos || token == tokenizer.eos ||
@@ -117,12 +126,7 @@ absl::StatusOr<GenerateResult> Model::GenerateFromTokens(absl::Span<const int32_
   if (!is_language_model()) {
     return InvalidArgument("this is not a language model: it takes rows of numbers, not tokens");
   }
-  const SamplerOptions sampling{.temperature = options.temperature,
-                                .top_k = options.top_k,
-                                .top_p = options.top_p,
-                                .min_p = options.min_p,
-                                .repetition_penalty = options.repetition_penalty,
-                                .seed = options.seed};
+  const SamplerOptions sampling = SamplingOf(options);
   LUTDB_RETURN_IF_ERROR(Sampler::Check(sampling));
   const Graph& graph = state_->graph();
   const TokenizerSpec& spec = state_->tokenizer->spec();

@@ -27,9 +27,10 @@ namespace lutdb {
 #define LUTDB_QWEN2 \
   LUTDB_CONTRACTIONS "|" LUTDB_LETTERS R"re(|\p{N})re" LUTDB_SIGNS LUTDB_LINES_AND_SPACES
 #define LUTDB_KANA R"re([\x{4e00}-\x{9fa5}\x{3040}-\x{309f}\x{30a0}-\x{30ff}]+)re"
+#define LUTDB_SIGNS_AND_SYMBOLS R"re(| ?[\p{P}\p{S}]+[\r\n]*)re" LUTDB_LINES_AND_SPACES
 #define LUTDB_DEEPSEEK3 \
   LUTDB_PUNCTUATION     \
-  R"re([A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*)re" LUTDB_LINES_AND_SPACES
+  R"re([A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+)re" LUTDB_SIGNS_AND_SYMBOLS
 #define LUTDB_WORDS_OF_BLOOM \
   R"re( ?[^(\s|.,!?\x{2026}\x{3002}\x{ff0c}\x{3001}\x{964}\x{6d4}\x{60c})]+)re"
 #define LUTDB_OLD_CJK R"re([\x{4e00}-\x{9fa5}\x{800}-\x{4e00}\x{ac00}-\x{d7ff}]+)re"
@@ -83,102 +84,100 @@ constexpr char kJais2[] = LUTDB_CONTRACTIONS
     R"re(|\s*[\r\n]+|\s{512}(?!\S)|\s{256}(?!\S)|\s{128}(?!\S)|\s{64}(?!\S)|\s{32}(?!\S))re"
     R"re(|\s{16}(?!\S)|\s{8}(?!\S)|\s{4}(?!\S)|\s{1,2}(?!\S)|\s{1})re";
 
+const NamedSplit kNamedSplits[] = {
+    {.names = {"default"},
+     .expressions = {R"re([\p{P}\$\+<=>\^~\|]+)re", kGpt2Expression, R"re(\p{N}+)re",
+                     "[0-9][0-9][0-9]"}},
+    {.names = {"llama3", "llama-v3", "llama-bpe", "falcon3", "falcon-h1", "pixtral", "midm-2.0",
+               "lfm2", "jina-v5-nano"},
+     .expressions = {LUTDB_LLAMA3},
+     .ignore_merges = true,
+     .add_bos = true},
+    {.names = {"dbrx", "smaug-bpe", "glm4", "chatglm-bpe"}, .expressions = {LUTDB_LLAMA3}},
+    {.names = {"jais-2"}, .expressions = {kJais2}},
+    {.names = {"deepseek-llm"},
+     .expressions = {"[\r\n]", kDeepSeekLetters,
+                     R"re(\s?[!-/:-~\x{ff01}-\x{ff0f}\x{ff1a}-\x{ff5e}\x{2018}-\x{201f})re"
+                     R"re(\x{3000}-\x{3002}]+)re",
+                     R"re(\s+$)re", LUTDB_OLD_CJK, R"re(\p{N}+)re"}},
+    {.names = {"deepseek-coder"},
+     .expressions = {"[\r\n]", R"re(\s?\p{L}+)re", R"re(\s?\p{P}+)re", LUTDB_OLD_CJK,
+                     R"re(\p{N})re"}},
+    {.names = {"deepseek-v3", "hunyuan-dense", "joyai-llm", "hy_v4"},
+     .expressions = {R"re(\p{N}{1,3})re", LUTDB_KANA, LUTDB_DEEPSEEK3}},
+    {.names = {"spark2_5"},
+     .expressions = {R"re(\p{N}{1,3})re", LUTDB_KANA,
+                     LUTDB_PUNCTUATION
+                     R"re([A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+)re"
+                     R"re(|[\r\n])re" LUTDB_SPACES,
+                     R"re(\p{N})re"}},
+    {.names = {"youtu"},
+     .expressions = {kYoutuScripts,
+                     LUTDB_CASED(LUTDB_UPPER, LUTDB_LOWER,
+                                 LUTDB_CONTRACTIONS
+                                 "?") R"re(|\p{N})re" LUTDB_SIGNS_OR_SLASH LUTDB_LINES_AND_SPACES},
+     .ignore_merges = true},
+    {.names = {"falcon"},
+     .expressions = {R"re([\p{P}\$\+<=>\^~\|`]+)re", kGpt2Expression, "[0-9][0-9][0-9]"}},
+    {.names = {"starcoder", "refact", "command-r", "smollm", "codeshell", "exaone", "minerva-7b",
+               "mellum2"},
+     .expressions = {R"re(\p{N})re", kGpt2Expression}},
+    {.names = {"gpt-2",           "gpt2",       "phi-2",      "jina-es",      "jina-de",
+               "gigachat",        "jina-v2-es", "jina-v2-de", "a.x-4.0",      "mellum",
+               "modern-bert",     "mpt",        "olmo",       "jais",         "trillion",
+               "granite-docling", "exaone4",    "jina-v1-en", "jina-v2-code", "roberta-bpe"},
+     .expressions = {kGpt2Expression}},
+    {.names = {"qwen2", "deepseek-r1-qwen", "kormo", "f2llmv2", "megrez", "stablelm2", "hunyuan",
+               "solar-open", "grok-2"},
+     .expressions = {LUTDB_QWEN2}},
+    {.names = {"qwen35"},
+     .expressions = {LUTDB_CONTRACTIONS
+                     R"re(|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N})re"
+                     R"re(| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*)re" LUTDB_LINES_AND_SPACES}},
+    {.names = {"poro-chat", "bloom", "gpt3-finnish"}, .expressions = {LUTDB_WORDS_OF_BLOOM}},
+    {.names = {"viking"}, .expressions = {LUTDB_WORDS_OF_BLOOM, R"re(\p{N})re"}},
+    {.names = {"tekken"},
+     .expressions = {LUTDB_CASED(LUTDB_UPPER, LUTDB_LOWER,
+                                 "") R"re(|\p{N})re" LUTDB_SIGNS_OR_SLASH LUTDB_LINES_AND_SPACES},
+     .ignore_merges = true,
+     .add_bos = true},
+    {.names = {"chameleon"},
+     .expressions = {"<sentinel:[0-9]+>", "IMGIMG[A-I]{1,4}Z", R"re([\t\n]|    |  )re",
+                     R"re(\p{N})re", R"re([\p{P}!-/:-@\[-`{-~])re", kGpt2Expression},
+     .add_bos = true},
+    {.names = {"gpt-4o", "llama4", "kanana2", "talkie", "minimax-m2"},
+     .expressions = {LUTDB_GPT4O}},
+    {.names = {"granite-embed-multi-97m"}, .expressions = {LUTDB_GPT4O}, .ignore_merges = true},
+    {.names = {"tiny_aya", "cohere2moe"},
+     .expressions = {R"re(\d{1,3}(?=(?:\d{3})*\b))re", LUTDB_GPT4O}},
+    {.names = {"kimi-k2"}, .expressions = {kKimiWords}},
+    {.names = {"superbpe"}, .expressions = {R"re(\p{N}+)re", R"re((?=(\d{3})+(?!\d)))re"}},
+    {.names = {"bailingmoe", "bailingmoe2", "llada-moe"},
+     .expressions = {R"re('(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N})re"
+                     R"re(| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n])re" LUTDB_SPACES}},
+    {.names = {"seed-coder"},
+     .expressions = {LUTDB_CONTRACTIONS
+                     "|" LUTDB_LETTERS
+                     R"re(|\p{N}| ?[^\s\p{L}\p{N}\r\n]+)re" LUTDB_LINES_AND_SPACES}},
+    {.names = {"ufakzeka"},
+     .expressions = {LUTDB_LETTERS R"re(|\p{N})re" LUTDB_SIGNS LUTDB_LINES_AND_SPACES}},
+    {.names = {"afmoe"},
+     .expressions = {R"re(\p{N}{1,3}(?=(?:\p{N}{3})*(?!\p{N})))re", kAfmoeScripts,
+                     LUTDB_DEEPSEEK3}},
+    {.names = {"laguna"}, .expressions = {R"re([^\n]+|\n+)re", LUTDB_QWEN2}},
+    {.names = {"exaone-moe"},
+     .expressions = {LUTDB_CONTRACTIONS
+                     R"re(|[^\r\n\p{L}\p{N}]?(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+|\p{N})re"
+                     R"re(| ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n])re" LUTDB_SPACES}},
+    {.names = {"minicpm5"},
+     .expressions = {R"re(\p{N}{1,3})re", LUTDB_CONTRACTIONS
+                     "|" LUTDB_LETTERS R"re(|\p{N}+)re" LUTDB_SIGNS LUTDB_LINES_AND_SPACES},
+     .ignore_merges = true},
+};
+
 }  // namespace
 
-absl::Span<const NamedSplit> NamedSplits() {
-  static const std::vector<NamedSplit> splits = {
-      {.names = {"default"},
-       .expressions = {R"re([\p{P}\$\+<=>\^~\|]+)re", kGpt2Expression, R"re(\p{N}+)re",
-                       "[0-9][0-9][0-9]"}},
-      {.names = {"llama3", "llama-v3", "llama-bpe", "falcon3", "falcon-h1", "pixtral", "midm-2.0",
-                 "lfm2", "jina-v5-nano"},
-       .expressions = {LUTDB_LLAMA3},
-       .ignore_merges = true,
-       .add_bos = true},
-      {.names = {"dbrx", "smaug-bpe", "glm4", "chatglm-bpe"}, .expressions = {LUTDB_LLAMA3}},
-      {.names = {"jais-2"}, .expressions = {kJais2}},
-      {.names = {"deepseek-llm"},
-       .expressions = {"[\r\n]", kDeepSeekLetters,
-                       R"re(\s?[!-/:-~\x{ff01}-\x{ff0f}\x{ff1a}-\x{ff5e}\x{2018}-\x{201f})re"
-                       R"re(\x{3000}-\x{3002}]+)re",
-                       R"re(\s+$)re", LUTDB_OLD_CJK, R"re(\p{N}+)re"}},
-      {.names = {"deepseek-coder"},
-       .expressions = {"[\r\n]", R"re(\s?\p{L}+)re", R"re(\s?\p{P}+)re", LUTDB_OLD_CJK,
-                       R"re(\p{N})re"}},
-      {.names = {"deepseek-v3", "hunyuan-dense", "joyai-llm", "hy_v4"},
-       .expressions = {R"re(\p{N}{1,3})re", LUTDB_KANA, LUTDB_DEEPSEEK3}},
-      {.names = {"spark2_5"},
-       .expressions = {R"re(\p{N}{1,3})re", LUTDB_KANA,
-                       LUTDB_PUNCTUATION
-                       R"re([A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+)re"
-                       R"re(|[\r\n])re" LUTDB_SPACES,
-                       R"re(\p{N})re"}},
-      {.names = {"youtu"},
-       .expressions = {kYoutuScripts,
-                       LUTDB_CASED(
-                           LUTDB_UPPER, LUTDB_LOWER,
-                           LUTDB_CONTRACTIONS
-                           "?") R"re(|\p{N})re" LUTDB_SIGNS_OR_SLASH LUTDB_LINES_AND_SPACES},
-       .ignore_merges = true},
-      {.names = {"falcon"},
-       .expressions = {R"re([\p{P}\$\+<=>\^~\|`]+)re", kGpt2Expression, "[0-9][0-9][0-9]"}},
-      {.names = {"starcoder", "refact", "command-r", "smollm", "codeshell", "exaone", "minerva-7b",
-                 "mellum2"},
-       .expressions = {R"re(\p{N})re", kGpt2Expression}},
-      {.names = {"gpt-2",           "gpt2",       "phi-2",      "jina-es",      "jina-de",
-                 "gigachat",        "jina-v2-es", "jina-v2-de", "a.x-4.0",      "mellum",
-                 "modern-bert",     "mpt",        "olmo",       "jais",         "trillion",
-                 "granite-docling", "exaone4",    "jina-v1-en", "jina-v2-code", "roberta-bpe"},
-       .expressions = {kGpt2Expression}},
-      {.names = {"qwen2", "deepseek-r1-qwen", "kormo", "f2llmv2", "megrez", "stablelm2", "hunyuan",
-                 "solar-open", "grok-2"},
-       .expressions = {LUTDB_QWEN2}},
-      {.names = {"qwen35"},
-       .expressions = {LUTDB_CONTRACTIONS
-                       R"re(|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N})re"
-                       R"re(| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*)re" LUTDB_LINES_AND_SPACES}},
-      {.names = {"poro-chat", "bloom", "gpt3-finnish"}, .expressions = {LUTDB_WORDS_OF_BLOOM}},
-      {.names = {"viking"}, .expressions = {LUTDB_WORDS_OF_BLOOM, R"re(\p{N})re"}},
-      {.names = {"tekken"},
-       .expressions = {LUTDB_CASED(LUTDB_UPPER, LUTDB_LOWER,
-                                   "") R"re(|\p{N})re" LUTDB_SIGNS_OR_SLASH LUTDB_LINES_AND_SPACES},
-       .ignore_merges = true,
-       .add_bos = true},
-      {.names = {"chameleon"},
-       .expressions = {"<sentinel:[0-9]+>", "IMGIMG[A-I]{1,4}Z", R"re([\t\n]|    |  )re",
-                       R"re(\p{N})re", R"re([\p{P}!-/:-@\[-`{-~])re", kGpt2Expression},
-       .add_bos = true},
-      {.names = {"gpt-4o", "llama4", "kanana2", "talkie", "minimax-m2"},
-       .expressions = {LUTDB_GPT4O}},
-      {.names = {"granite-embed-multi-97m"}, .expressions = {LUTDB_GPT4O}, .ignore_merges = true},
-      {.names = {"tiny_aya", "cohere2moe"},
-       .expressions = {R"re(\d{1,3}(?=(?:\d{3})*\b))re", LUTDB_GPT4O}},
-      {.names = {"kimi-k2"}, .expressions = {kKimiWords}},
-      {.names = {"superbpe"}, .expressions = {R"re(\p{N}+)re", R"re((?=(\d{3})+(?!\d)))re"}},
-      {.names = {"bailingmoe", "bailingmoe2", "llada-moe"},
-       .expressions = {R"re('(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N})re"
-                       R"re(| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n])re" LUTDB_SPACES}},
-      {.names = {"seed-coder"},
-       .expressions = {LUTDB_CONTRACTIONS
-                       "|" LUTDB_LETTERS
-                       R"re(|\p{N}| ?[^\s\p{L}\p{N}\r\n]+)re" LUTDB_LINES_AND_SPACES}},
-      {.names = {"ufakzeka"},
-       .expressions = {LUTDB_LETTERS R"re(|\p{N})re" LUTDB_SIGNS LUTDB_LINES_AND_SPACES}},
-      {.names = {"afmoe"},
-       .expressions = {R"re(\p{N}{1,3}(?=(?:\p{N}{3})*(?!\p{N})))re", kAfmoeScripts,
-                       LUTDB_DEEPSEEK3}},
-      {.names = {"laguna"}, .expressions = {R"re([^\n]+|\n+)re", LUTDB_QWEN2}},
-      {.names = {"exaone-moe"},
-       .expressions = {LUTDB_CONTRACTIONS
-                       R"re(|[^\r\n\p{L}\p{N}]?(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+|\p{N})re"
-                       R"re(| ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n])re" LUTDB_SPACES}},
-      {.names = {"minicpm5"},
-       .expressions = {R"re(\p{N}{1,3})re", LUTDB_CONTRACTIONS
-                       "|" LUTDB_LETTERS R"re(|\p{N}+)re" LUTDB_SIGNS LUTDB_LINES_AND_SPACES},
-       .ignore_merges = true},
-  };
-  return splits;
-}
+absl::Span<const NamedSplit> NamedSplits() { return kNamedSplits; }
 
 const NamedSplit* FindNamedSplit(std::string_view name) {
   for (const NamedSplit& split : NamedSplits()) {

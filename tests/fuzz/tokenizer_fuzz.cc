@@ -46,7 +46,8 @@ std::vector<std::string> lutdb::FuzzSeeds() {
   const std::string unigram = R"({"pre_tokenizer":{"type":"Metaspace","replacement":"_"},
     "model":{"type":"Unigram","unk_id":0,"vocab":[["<unk>",0],["a",-1.5],["_a",-2],["b",-3]]}})";
   const std::string words = R"({"normalizer":{"type":"BertNormalizer"},"pre_tokenizer":{"type":
-    "BertPreTokenizer"},"model":{"type":"WordPiece","unk_token":"?","vocab":{"?":0,"a":1,"##b":2}}})";
+    "BertPreTokenizer"},"model":{"type":"WordPiece",
+    "unk_token":"?","vocab":{"?":0,"a":1,"##b":2}}})";
   // Pieces "<unk>" (unknown) and "a".
   const std::string pieces(
       "\x0A\x0E\x0A\x05<unk>\x15\0\0\0\0\x18\x02\x0A\x08\x0A\x01"

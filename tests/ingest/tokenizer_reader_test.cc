@@ -40,7 +40,8 @@ class TokenizerReader : public testing::Test {
 // A byte-level BPE; %s: more members.
 std::string Bpe(const std::string& members, const std::string& model = "") {
   return R"({"version":"1.0",)" + members + R"("model":{"type":"BPE",)" + model +
-         R"("vocab":{"a":0,"b":1,"\u0120":2,"ab":3,"\u0120ab":4},"merges":["a b",["\u0120","ab"]]}})";
+         R"("vocab":{"a":0,"b":1,"\u0120":2,"ab":3,"\u0120ab":4},)"
+         R"("merges":["a b",["\u0120","ab"]]}})";
 }
 
 TEST_F(TokenizerReader, ByteLevelBpe) {
