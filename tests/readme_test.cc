@@ -1,6 +1,6 @@
-// The examples of README.md and docs/editing.md, run as they stand, in order, in a directory of their
-// own: every line that starts with "$ " in a console block. Lines below a command are what it must
-// print; a command without such lines must succeed.
+// The examples of README.md and docs/editing.md, run as they stand, in order, in a directory of
+// their own: every line that starts with "$ " in a console block. Lines below a command are what it
+// must print; a command without such lines must succeed.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

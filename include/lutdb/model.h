@@ -46,10 +46,6 @@ struct GenerateOptions {
   const std::atomic<bool>* cancel = nullptr;
 };
 
-struct GenerateResult {
-  std::vector<int32_t> tokens;  // generated ones, end token excluded
-  std::string text;             // prompt and continuation
-  uint32_t prompt_tokens = 0;
 // Why generation ended.
 enum class GenerateEnd : uint8_t {
   kMaxTokens = 0,
@@ -58,12 +54,16 @@ enum class GenerateEnd : uint8_t {
   kContextFull = 3,
 };
 
+struct GenerateResult {
+  std::vector<int32_t> tokens;  // generated ones, end token excluded; a stop text's tokens included
+  std::string text;             // prompt and continuation
+  uint32_t prompt_tokens = 0;
   bool ended = false;           // by the end token
+  GenerateEnd end = GenerateEnd::kMaxTokens;
   double prompt_seconds = 0;
   double seconds = 0;           // generation alone
 };
 // Called with each piece of text as it is complete (never half a UTF-8 character), prompt first.
-  GenerateEnd end = GenerateEnd::kMaxTokens;
 using TextSink = std::function<void(std::string_view)>;
 
 struct FaultOptions;  // lutdb/faults.h
