@@ -202,6 +202,11 @@ std::string Chart(const Flags& flags, const std::vector<Curve>& curves, const Me
                    series);
 }
 
+// Perplexities of a broken model have more digits than anyone reads.
+std::string Figure(double value) {
+  return value < 1e5 ? fmt::format("{:.4f}", value) : fmt::format("{:.4g}", value);
+}
+
 void Print(const std::vector<Curve>& curves, const Measure& measure, Output& output) {
   using Align = TextTable::Align;
   for (const Curve& curve : curves) {
@@ -212,9 +217,8 @@ void Print(const std::vector<Curve>& curves, const Measure& measure, Output& out
                      {"highest"},
                      {"seeds"}});
     for (const ShareSummary& share : shares) {
-      table.Add({fmt::format("{:.4g} %", share.share * 100), fmt::format("{:.4f}", share.mean),
-                 fmt::format("{:.4f}", share.low), fmt::format("{:.4f}", share.high),
-                 fmt::format("{}", share.seeds)});
+      table.Add({fmt::format("{:.4g} %", share.share * 100), Figure(share.mean), Figure(share.low),
+                 Figure(share.high), fmt::format("{}", share.seeds)});
     }
     output.Write(table.Format());
     const double survived = SurvivedShare(shares, measure);
