@@ -121,6 +121,33 @@ INSTANTIATE_TEST_SUITE_P(
                     Kind{1, Grid::kSigned, 8, EntryType::kI16, false, Layout::kTile},
                     Kind{10, Grid::kSigned, 1, EntryType::kI16, false, Layout::kRow}));
 
+// Chunks as lists: permuted, overlapping, of different lengths, grids and bits.
+TEST(ExplainLists, AddsUpAndNamesTheInputs) {
+  const ScratchDirectory scratch;
+  std::ofstream(scratch / "net.safetensors", std::ios::binary)
+      << SafetensorsBytes({MakeTensor("w", {70, 7})});
+  std::ofstream(scratch / "net.graph.json")
+      << R"({"format": "lutdb-graph-1", "name": "lists", "input": {"width": 7},
+    "ops": [{"op": "linear", "weight": "w", "table": {"chunks": [
+      {"inputs": [6, 0], "bits": [7, 8]}, {"inputs": [3], "bits": 12},
+      {"inputs": [0, 5, 2], "bits": [2, 6, 7]}, {"inputs": [1, 4], "bits": 8}]}}]})";
+  BuildOptions options;
+  options.graph_file = scratch / "net.graph.json";
+  BuildOrFail(scratch / "net.safetensors", scratch / "s", options);
+  const auto store = Store::Open(scratch / "s", {});
+  const auto model = OpenOrNull(scratch / "s");
+  ASSERT_TRUE(store.ok() && model != nullptr);
+  const std::vector<float> row = {0.5f, -1, 0.25f, 0, 2, -0.125f, 0.75f};
+  const auto explanation = Explainer(*model).Row(row, {.neurons = Neurons(70), .top = 0});
+  ASSERT_TRUE(explanation.ok()) << Message(explanation.status());
+  ExpectAddsUp(*explanation, **store);
+  const std::vector<std::vector<uint32_t>> inputs = {{6, 0}, {3}, {0, 5, 2}, {1, 4}};
+  for (const Contribution& part : explanation->neurons[0].contributions) {
+    EXPECT_EQ(part.inputs, inputs[part.chunk]);
+    EXPECT_EQ(part.levels.size(), part.inputs.size());
+  }
+}
+
 class ExplainDigits : public testing::Test {
  protected:
   void Build(bool integer_only) {
@@ -193,7 +220,9 @@ TEST_F(ExplainDigits, AThousandPredictionsBeforeAndAfterEdits) {
       edits.push_back(
           {.table = 1, .neuron = n, .chunk = 9, .code = 127, .value = 100 * int(n) + 1});
     }
-    const auto info = (*history)->Commit("main", edits, {.author = "t", .message = "edit"});
+    CommitOptions options;
+    options.message = "edit";
+    const auto info = (*history)->Commit("main", edits, options);
     ASSERT_TRUE(info.ok()) << Message(info.status());
     commit = info->id;
   }
