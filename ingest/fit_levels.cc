@@ -59,9 +59,10 @@ RealLevels Quantiles(const std::vector<float>& sorted, size_t count) {
   RealLevels found;
   for (size_t i = 1; i < count; ++i) {
     const size_t at = sorted.size() * i / count;
-    if (at == 0 || sorted[at] == sorted.front()) continue;
-    // The run ends before the values equal to the one at its end.
-    const auto first = std::lower_bound(sorted.begin(), sorted.end(), sorted[at]);
+    // The run ends before the values equal to the one at its end; the first run after its own.
+    auto first = std::lower_bound(sorted.begin(), sorted.end(), sorted[at]);
+    if (first == sorted.begin()) first = std::upper_bound(first, sorted.end(), sorted[at]);
+    if (first == sorted.end()) break;
     const double threshold = (double{*(first - 1)} + double{*first}) / 2;
     if (found.thresholds.empty() || threshold > found.thresholds.back()) {
       found.thresholds.push_back(threshold);
@@ -72,11 +73,13 @@ RealLevels Quantiles(const std::vector<float>& sorted, size_t count) {
   return found;
 }
 
-// k-means in one dimension, started from the quantiles of the values' spread: evenly spaced levels
-// over most of it, so that tails get some too.
+// k-means in one dimension, started between the quantiles of the different values there are and
+// levels evenly spaced over most of the range, so that neither dense values nor tails go without.
 RealLevels Learned(const std::vector<float>& sorted, size_t count) {
   const std::vector<double> sums = RunningSums(sorted);
-  RealLevels found = Quantiles(sorted, count);
+  std::vector<float> distinct = sorted;
+  distinct.erase(std::unique(distinct.begin(), distinct.end()), distinct.end());
+  RealLevels found = Quantiles(distinct, std::min(count, distinct.size()));
   if (found.levels.size() < count) return found;
   const double low = sorted[sorted.size() / 200];
   const double high = sorted[sorted.size() - 1 - sorted.size() / 200];

@@ -33,8 +33,8 @@ struct OpenStoreOptions {
   static constexpr uint64_t kArenaDefault = ~uint64_t{0};  // a quarter of usable memory
 };
 
-// Where the levels of inputs come from: evenly spaced ones, or ones fitted to calibration data, with
-// as many values on each level (kQuantile) or with the least squared error (kLearned).
+// Where the levels of inputs come from: evenly spaced ones, or ones fitted to calibration data,
+// with as many values on each level (kQuantile) or with the least squared error (kLearned).
 enum class LevelsFrom : uint8_t { kGrid = 0, kQuantile = 1, kLearned = 2 };
 
 struct TableSample;  // lutdb/calibration.h

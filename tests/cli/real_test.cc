@@ -56,6 +56,34 @@ class RealData : public ::testing::Test {
   ScratchDirectory scratch_;
 };
 
+// Few bits, calibrated on the first 2,048 tokens of the stream, measured on full windows after it.
+TEST_F(RealData, StoriesWithFewBits) {
+  constexpr size_t kCalibrated = 2048, kWindow = 256, kTokenBytes = 4;
+  const std::string stream =
+      ReadWholeFile(DataPath("lm/reference/stories260K_tinystories12000chars.i32"));
+  const size_t windows = (stream.size() / kTokenBytes - kCalibrated - 1) / kWindow;
+  WriteWholeFile(scratch_ / "first.i32", stream.substr(0, kCalibrated * kTokenBytes));
+  WriteWholeFile(scratch_ / "rest.i32",
+                 stream.substr(kCalibrated * kTokenBytes, (windows * kWindow + 1) * kTokenBytes));
+  const struct {
+    const char* name;
+    Words options;
+    double perplexity_max;
+  } cases[] = {{"6.lut", {"--input-bits", "6"}, 4.46},
+               {"5.lut", {"--input-bits", "5"}, 4.56},
+               {"4.lut", {"--input-bits", "4"}, 4.95},
+               {"pairs.lut", {"--input-bits", "4", "--chunk", "2"}, 4.95}};
+  for (const auto& one : cases) {
+    Words options = {"--levels", "learned", "--rotate", "--calibrate", scratch_ / "first.i32"};
+    options.insert(options.end(), one.options.begin(), one.options.end());
+    Build(DataPath("safetensors/stories260K"), one.name, options);
+    const Json result = RunJson(
+        {"eval", scratch_ / one.name, "--window", "256", "--tokens", scratch_ / "rest.i32"});
+    EXPECT_EQ(result.at("count"), 3584);
+    EXPECT_LE(result.at("perplexity").get<double>(), one.perplexity_max) << one.name;
+  }
+}
+
 TEST_F(RealData, StoriesFromEveryFormat) {
   BuildStories("bin.lut", {"--input-bits", "8", "--entry", "i16"});
   const std::string expected =
