@@ -234,6 +234,9 @@ class GraphChecker {
         return Needs(op.output, ValueType::kSums, table.neurons);
       case OpKind::kInputCodes:
         if (!(table.fixed_scale > 0)) return DataLoss("table {} has no fixed scale", table.name);
+        if (table.rotation != 0 || table.codebook.inputs != 0) {
+          return DataLoss("table {} cannot be coded without floats", table.name);
+        }
         LUTDB_RETURN_IF_ERROR(Needs(input, ValueType::kF32, table.inputs));
         break;
       default:
