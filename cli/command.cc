@@ -92,6 +92,7 @@ const std::vector<Command>& Commands() {
       {"tokenize", "Text to token ids and back, by a store or a tokenizer file", DeclareTokenize},
       {"explain", "Which records an answer was made of", DeclareExplain},
       {"study", "What a model is worth with bad cells: study faults STORE", DeclareStudy},
+      {"tune", "Train entries on data, commit what is better on held-out rows", DeclareTune},
       {"verify", "Check a store, up to every byte and every product", DeclareVerify},
       {"repair", "Rebuild what is damaged from the kept weights", DeclareRepair},
       {"set", "Give the entries of an address a value", DeclareSet},

@@ -79,6 +79,7 @@ Action DeclareBake(CLI::App& app);
 Action DeclareGc(CLI::App& app);
 Action DeclareExplain(CLI::App& app);
 Action DeclareStudy(CLI::App& app);
+Action DeclareTune(CLI::App& app);
 Action DeclareVersion(CLI::App& app);
 
 }  // namespace lutdb::cli

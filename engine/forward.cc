@@ -52,13 +52,23 @@ absl::Status Forward::RunToken(uint32_t token, bool want_output) {
     return OutOfRange("token {} is not below the vocabulary size {}", token, graph.vocabulary);
   }
   plan_->values[graph.input].index = token;
+  SetAngles();
+  LUTDB_RETURN_IF_ERROR(RunSteps(0, want_output ? plan_->steps.size() : plan_->context_steps));
+  ++position_;
+  return absl::OkStatus();
+}
+
+void Forward::SetAngles() {
   for (RopeAngles& angles : plan_->rope) {
     kernels::RopeAngles(position_, angles.frequencies.data(), angles.frequencies.size(),
                         angles.cosine.data(), angles.sine.data());
   }
-  LUTDB_RETURN_IF_ERROR(RunSteps(0, want_output ? plan_->steps.size() : plan_->context_steps));
-  ++position_;
-  return absl::OkStatus();
+}
+
+absl::Status Forward::RunOne(size_t step, uint32_t position) {
+  position_ = position;
+  if (plan_->steps[step].op->kind == OpKind::kRope) SetAngles();
+  return RunStep(plan_->steps[step]);
 }
 
 absl::Status Forward::RunRow(const float* row) {

@@ -56,6 +56,10 @@ class Forward {
   // out and output() is not written. OutOfRange when the context is full or for an unknown token.
   absl::Status RunToken(uint32_t token, bool want_output);
 
+  // One step alone, on what its inputs hold, as at `position` of the context: for who takes many
+  // positions through one step before the next (tune). Attention wants ascending positions from 0.
+  absl::Status RunOne(size_t step, uint32_t position);
+
   // One row of the input's width; finite.
   absl::Status RunRow(const float* row);
   // The same for pixels, fed as pixel / 255; without any float where the network is integer-only.
@@ -67,6 +71,7 @@ class Forward {
   absl::Status RunStep(const Step& step);
   absl::Status RunTable(const Step& step);
   absl::Status RunIntegerStep(const Step& step);
+  void SetAngles();
   void RunRope(const Step& step);
   void RunRmsNorm(const Step& step);
 

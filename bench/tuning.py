@@ -1,0 +1,179 @@
+#!/usr/bin/env python3
+"""Tunes stores of networks that start as tables on public data, and says what came of it.
+
+  bench/tuning.py SET [--seeds 10] [--work DIR] [--lutdb PROGRAM] [-- TUNE OPTIONS]
+
+SET is california-singles, california-chunks, mnist-tuples, mnist-flat, digits, wine, abalone, banknote
+or iris. For each seed: a split, a graph file, `lutdb build`, `lutdb tune`, `lutdb eval` on rows that
+neither training nor any choice has seen. Prints one JSON object with mean and 95 % interval, entries,
+look-ups and seconds. NumPy; the data is that of tuning_data.py.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+
+import tuning_data as data
+
+STUDENT = {1: 0.0, 2: 12.71, 3: 4.303, 4: 3.182, 5: 2.776, 10: 2.262}  # 95 %, by number of runs
+
+
+def learned(name, neurons, reach, chunks, bits, scale, grid="signed"):
+    return {"op": "learned", "name": name, "neurons": neurons, "range": reach,
+            "table": {"input_bits": bits, "grid": grid, "scale": scale,
+                      "chunks": [{"inputs": c, "bits": b} for c, b in chunks]}}
+
+
+def hidden_graph(width, chunks, bits, hidden, outputs, mean=0.0, size=1.0, hidden_bits=8):
+    """inputs in -1 .. 1 -> hidden -> outputs, every connection a function."""
+    top = 2 ** (bits - 1) - 1 if bits > 1 else 1
+    ops = [learned("hidden", hidden, 16.0, chunks, bits, 1 / top),
+           learned("output", outputs, 16.0, [([h], hidden_bits) for h in range(hidden)], hidden_bits,
+                   3 / (2 ** (hidden_bits - 1) - 1))]
+    if outputs == 1:
+        ops.append({"op": "scale_shift", "scale": [size], "shift": [mean]})
+    return {"format": "lutdb-graph-1", "input": {"width": width, "range": [-1, 1]}, "ops": ops}
+
+
+def flat_graph(width, chunks, outputs):
+    return {"format": "lutdb-graph-1", "input": {"width": width, "range": [-1, 1]},
+            "ops": [learned("output", outputs, 32.0, chunks, 1, 1.0)]}
+
+
+def singles(width, bits):
+    return [([k], bits) for k in range(width)]
+
+
+def tuples(pixels, size, rounds, rng):
+    """Random tuples of pixels, every pixel once per round."""
+    out = []
+    for _ in range(rounds):
+        order = rng.permutation(pixels)
+        out += [(sorted(int(p) for p in order[i:i + size]), 1) for i in range(0, len(order), size)]
+    return out
+
+
+def california(seed, chunks):
+    x, y = data.california()
+    train, test = data.split(len(x), seed, (0.8, 0.2))
+    ranks = data.ranks(x[train], x)
+    mean, size = float(y[train].mean()), float(y[train].std())
+    if not chunks:
+        graph = hidden_graph(11, singles(11, 4), 4, 8, 1, mean, size, 4)
+    else:
+        # Longitude and latitude once more, together and finer: one input has one grid.
+        ranks = np.c_[ranks, ranks[:, :2]]
+        graph = hidden_graph(13, singles(11, 6) + [([11, 12], 7)], 6, 8, 1, mean, size, 8)
+        top = [31.0] * 11 + [63.0] * 2
+        graph["ops"][0]["table"]["scale"] = 1.0
+        graph["ops"][0]["table"]["input_scales"] = [1 / t for t in top]
+    return graph, (ranks[train], y[train]), (ranks[test], y[test])
+
+
+def mnist(seed, flat):
+    rng = np.random.default_rng(seed)
+    (x, y), (xt, yt) = data.mnist("train"), data.mnist("test")
+    sets = [(np.where(p > 127, 1, -1).astype(np.float32), c) for p, c in ((x, y), (xt, yt))]
+    if flat:
+        return flat_graph(784, tuples(784, 8, 4, rng), 10), *sets
+    graph = hidden_graph(784, tuples(784, 8, 1, rng), 1, 16, 10, hidden_bits=4)
+    return graph, *sets
+
+
+def digits(seed):
+    x, y, groups = data.spoken_digits()
+    rng = np.random.default_rng(seed)
+    test = np.concatenate([rng.permutation(np.flatnonzero(groups == g))[
+        :round(300 * (groups == g).mean())] for g in np.unique(groups)])
+    train = np.setdiff1d(np.arange(len(x)), test)
+    ranks = data.ranks(x[train], x)
+    # Neighbours in time and in frequency.
+    chunks = [([t * 16 + b, t * 16 + b + 1], 3) for t in range(16) for b in range(0, 16, 2)]
+    chunks += [([t * 16 + b, t * 16 + 16 + b], 3) for t in range(0, 16, 2) for b in range(16)]
+    graph = {"format": "lutdb-graph-1", "input": {"width": 256, "range": [-1, 1]},
+             "ops": [learned("output", 10, 32.0, chunks, 3, 1 / 3)]}
+    return graph, (ranks[train], y[train]), (ranks[test], y[test])
+
+
+def small(name, seed):
+    x, y, classes = data.small(name)
+    train, test = data.split(len(x), seed, (0.8, 0.2))
+    ranks = data.ranks(x[train], x)
+    width = x.shape[1]
+    if classes:
+        graph = {"format": "lutdb-graph-1", "input": {"width": width, "range": [-1, 1]},
+                 "ops": [learned("output", classes, 32.0, singles(width, 4), 4, 1 / 7)]}
+    else:
+        graph = hidden_graph(width, singles(width, 4), 4, 8, 1, float(y[train].mean()),
+                             float(y[train].std()), 4)
+    return graph, (ranks[train], y[train]), (ranks[test], y[test])
+
+
+def problem(name, seed):
+    if name.startswith("california"):
+        return california(seed, name.endswith("chunks"))
+    if name.startswith("mnist"):
+        return mnist(seed, name.endswith("flat"))
+    return digits(seed) if name == "digits" else small(name, seed)
+
+
+def call(words):
+    run = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if run.returncode != 0:
+        sys.exit(f"{' '.join(words)}: {run.stderr.strip().splitlines()[-1]}")
+    return json.loads(run.stdout)
+
+
+def one(a, seed, work):
+    graph, train, test = problem(a.set, seed)
+    for name, (x, y) in (("train", train), ("test", test)):
+        np.save(f"{work}/{name}_x.npy", np.ascontiguousarray(x, np.float32))
+        np.save(f"{work}/{name}_y.npy", np.ascontiguousarray(y, np.float32))
+    with open(f"{work}/graph.json", "w", encoding="utf-8") as file:
+        json.dump(graph, file)
+    store = f"{work}/{seed}.lut"
+    built = call([a.lutdb, "build", f"{work}/graph.json", store, "--json"])
+    tuned = call([a.lutdb, "tune", store, "--inputs", f"{work}/train_x.npy", "--targets",
+                  f"{work}/train_y.npy", "--seed", str(seed), "--json"] + a.options)
+    measured = call([a.lutdb, "eval", store, "--inputs", f"{work}/test_x.npy", "--targets",
+                     f"{work}/test_y.npy", "--json"])
+    info = call([a.lutdb, "info", store, "--json"])
+    lookups = sum(len(op["table"]["chunks"]) for op in graph["ops"] if op["op"] == "learned")
+    del built
+    return {"test": measured["accuracy" if "accuracy" in measured else "mse"],
+            "figure": "accuracy" if "accuracy" in measured else "mse", "entries": tuned["entries"],
+            "lookups": lookups, "raw_bytes": info["raw_bytes"], "seconds": tuned["seconds"],
+            "epochs": tuned["epochs"], "learning_rate": tuned["learning_rate"],
+            "penalties": [tuned["smooth"], tuned["curve"], tuned["near"]]}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("set", choices=("california-singles", "california-chunks", "mnist-tuples",
+                                        "mnist-flat", "digits", "wine", "abalone", "banknote",
+                                        "iris"))
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--work")
+    parser.add_argument("--lutdb", default=os.path.join(data.ROOT, "build/release/cli/lutdb"))
+    words = sys.argv[1:]
+    cut = words.index("--") if "--" in words else len(words)
+    a = parser.parse_args(words[:cut])
+    a.options = words[cut + 1:]
+    with tempfile.TemporaryDirectory(dir=a.work) as work:
+        runs = [one(a, seed, work) for seed in range(1, a.seeds + 1)]
+    figures = np.array([run["test"] for run in runs])
+    half = 0.0
+    if len(runs) > 1:
+        half = STUDENT.get(len(runs), 1.96) * figures.std(ddof=1) / len(runs) ** 0.5
+    print(json.dumps({"set": a.set, "options": a.options, "figure": runs[0]["figure"],
+                      "mean": round(float(figures.mean()), 4), "interval": round(float(half), 4),
+                      "runs": runs}, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+// From trained entries to a commit: which stored integers changed, which of them are worth a
+// budget, and the commit itself.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "engine/tune_trainer.h"
+#include "lutdb/history.h"
+#include "lutdb/tune.h"
+
+namespace lutdb {
+
+// The commit a branch stands at ("": the build). NotFound for a name that is no branch.
+absl::StatusOr<std::string> BranchHead(const History& history, const std::string& branch);
+
+// Entries whose rounded value is not that of `initial`; neurons of the table begin at
+// `neuron_begin` of table `id`.
+void AppendEdits(const TuneTable& table, uint32_t id, uint32_t neuron_begin,
+                 std::vector<EntryEdit>* edits);
+
+// Puts all trained entries back but the `count` that change most, each weighed by how often the
+// rows look it up.
+void KeepLargestChanges(TuneTrainer& trainer, TuneNetwork* network, absl::Span<const uint32_t> rows,
+                        uint64_t count);
+
+// Commits to the branch if it still stands at `head`; returns the commit's id. Aborted, with what
+// to do, when it moved.
+absl::StatusOr<std::string> CommitTuned(const std::string& store, const TuneOptions& options,
+                                        const std::string& head, absl::Span<const EntryEdit> edits,
+                                        const TuneReport& report);
+
+}  // namespace lutdb

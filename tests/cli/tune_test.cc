@@ -1,0 +1,188 @@
+// lutdb tune through the real program: what it learns, what it commits, what it refuses, and that a
+// killed run goes on to the same entries.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <csignal>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "tests/cli/process.h"
+#include "tests/scratch_directory.h"
+
+namespace lutdb {
+namespace {
+
+using Json = nlohmann::json;
+using Words = std::vector<std::string>;
+
+constexpr char kGraph[] = R"({"format": "lutdb-graph-1", "input": {"width": 2, "range": [-1, 1]},
+ "ops": [{"op": "learned", "name": "hidden", "neurons": 4, "range": 8,
+          "table": {"input_bits": 4, "scale": 0.142857}},
+         {"op": "learned", "name": "output", "neurons": 1, "range": 8,
+          "table": {"input_bits": 6, "scale": 0.0967742}}]})";
+
+// y = sin(3 a) + a b.
+std::string Csv(int rows, const std::string& last = "") {
+  std::string text = "a,b,y\n";
+  for (int i = 0; i < rows; ++i) {
+    const double a = std::fmod(i * 0.618034, 2.0) - 1, b = std::fmod(i * 0.414214, 2.0) - 1;
+    text += std::to_string(a) + "," + std::to_string(b) + "," +
+            std::to_string(std::sin(3 * a) + a * b) + "\n";
+  }
+  return text + last;
+}
+
+class Tune : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    scratch_ = new ScratchDirectory;
+    WriteWholeFile(*scratch_ / "graph.json", kGraph);
+    WriteWholeFile(*scratch_ / "data.csv", Csv(600));
+    const ProcessResult built = Lutdb({"build", *scratch_ / "graph.json", *scratch_ / "start.lut"});
+    ASSERT_EQ(built.exit_code, 0) << built.err;
+  }
+  static void TearDownTestSuite() {
+    delete scratch_;
+    scratch_ = nullptr;
+  }
+  static std::string Fresh(const std::string& name) {
+    const std::string store = *scratch_ / name;
+    std::filesystem::copy(*scratch_ / "start.lut", store, std::filesystem::copy_options::recursive);
+    return store;
+  }
+  static Words Command(const std::string& store, const Words& options = {}) {
+    Words words = {"tune",     store,  "--csv",    *scratch_ / "data.csv",
+                   "--target", "y",    "--batch",  "16",
+                   "--lr",     "0.05", "--epochs", "20",
+                   "--json"};
+    words.insert(words.end(), options.begin(), options.end());
+    return words;
+  }
+  static Json RunJson(Words words) {
+    const ProcessResult result = Lutdb(words);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return Json::parse(result.out, nullptr, false);
+  }
+  static std::string Hash(const std::string& store) {
+    return RunJson({"info", store, "--json"}).value("content_hash", "none");
+  }
+  static void ExpectRefused(const Words& words, int exit_code, const std::string& part) {
+    const ProcessResult result = Lutdb(words);
+    EXPECT_EQ(result.exit_code, exit_code) << result.err;
+    EXPECT_NE(result.err.find(part), std::string::npos) << result.err;
+  }
+
+  static ScratchDirectory* scratch_;
+};
+ScratchDirectory* Tune::scratch_ = nullptr;
+
+TEST_F(Tune, LearnsFromZeroAndCommitsWhatItReports) {
+  const std::string store = Fresh("learn.lut");
+  const Json report = RunJson(Command(store, {"-m", "waves", "--valid-fraction", "0.2"}));
+  const double before = report["valid"]["before"]["loss"], after = report["valid"]["after"]["loss"];
+  EXPECT_LT(after, 0.2 * before);
+  EXPECT_TRUE(report["improved"].get<bool>());
+  const Json log = RunJson({"log", store, "--json"});
+  ASSERT_EQ(log["commits"].size(), 1u);
+  EXPECT_EQ(log["commits"][0]["id"], report["commit"]);
+  EXPECT_EQ(log["commits"][0]["message"], "waves");
+  // What was measured before the commit is what the store gives after it, to the bit.
+  const Json eval = RunJson({"eval", store, "--csv", *scratch_ / "data.csv", "--target", "y",
+                             "--valid-fraction", "0.2", "--seed", "1", "--json"});
+  EXPECT_EQ(eval["count"], report["valid"]["after"]["count"]);
+  EXPECT_NEAR(eval["mse"].get<double>(), after, 1e-12);
+  ASSERT_EQ(Lutdb({"revert", store, report["commit"].get<std::string>()}).exit_code, 0);
+  EXPECT_EQ(Hash(store), Hash(*scratch_ / "start.lut"));
+}
+
+TEST_F(Tune, ASeedGivesOneResult) {
+  const std::string a = Fresh("a.lut"), b = Fresh("b.lut");
+  RunJson(Command(a, {"--threads", "1"}));
+  RunJson(Command(b, {"--threads", "2"}));
+  EXPECT_EQ(Hash(a), Hash(b));
+}
+
+TEST_F(Tune, BudgetsAndChoicesOfTablesAreKept) {
+  const std::string store = Fresh("budget.lut");
+  RunJson(Command(store));
+  const Json frozen = RunJson(Command(store, {"--freeze", "hidden", "--seed", "2"}));
+  EXPECT_EQ(frozen["tables"], Json({"output"}));
+  // So few changes need not help; then nothing is committed, and that is said.
+  const ProcessResult few = Lutdb(Command(store, {"--entries", "40", "--seed", "3"}));
+  const Json report = Json::parse(few.out, nullptr, false);
+  ASSERT_TRUE(report.is_object()) << few.err;
+  EXPECT_LE(report["entries_changed"].get<int>(), 40);
+  EXPECT_EQ(few.exit_code, report["improved"].get<bool>() ? 0 : 1);
+  EXPECT_EQ(report["commit"].is_null(), !report["improved"].get<bool>());
+}
+
+// Killed again and again, the run ends with the entries of one that was left alone; meanwhile the
+// branch is as it was.
+TEST_F(Tune, KilledRunsGoOn) {
+  const std::string whole = Fresh("whole.lut"), killed = Fresh("killed.lut");
+  const Words options = {"--epochs", "60", "--patience", "60", "--checkpoint-seconds", "0"};
+  const auto words = [&](const std::string& store) {
+    Words all = Command(store);
+    for (size_t i = 0; i < all.size(); ++i) {
+      if (all[i] == "20") all[i] = "60";
+    }
+    all.insert(all.end(), options.begin() + 2, options.end());
+    return all;
+  };
+  RunJson(words(whole));
+  for (int milliseconds : {60, 90, 120}) {
+    Words command = words(killed);
+    command.insert(command.begin(), LUTDB_BINARY);
+    RunningProcess process(command, *scratch_ / "killed.err");
+    std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
+    process.Signal(SIGKILL);
+    const ProcessResult result = process.Wait();
+    if (result.exit_code == 0) break;
+    EXPECT_EQ(Hash(killed), Hash(*scratch_ / "start.lut"));
+  }
+  const ProcessResult last = Lutdb(words(killed));
+  EXPECT_TRUE(last.exit_code == 0 || last.exit_code == 1) << last.err;
+  EXPECT_EQ(Hash(killed), Hash(whole));
+}
+
+TEST_F(Tune, BadInputIsRefusedInOneLine) {
+  const std::string store = Fresh("bad.lut");
+  const auto csv = [&](const std::string& name, const std::string& text) {
+    WriteWholeFile(*scratch_ / name, text);
+    Words words = Command(store);
+    words[3] = *scratch_ / name;
+    return words;
+  };
+  ExpectRefused(csv("missing.csv", Csv(200, "0.5,,1\n")), 1, "missing");
+  ExpectRefused(csv("nan.csv", Csv(200, "0.5,nan,1\n")), 1, "");
+  ExpectRefused(csv("few.csv", Csv(15)), 2, "batch");
+  std::string constant = "a,b,y\n", target = "a,b,y\n";
+  for (int i = 0; i < 200; ++i) {
+    constant += "1,1," + std::to_string(i) + "\n";
+    target += std::to_string(i / 200.0) + ",1,5\n";
+  }
+  ExpectRefused(csv("constant.csv", constant), 1, "same inputs");
+  ExpectRefused(csv("target.csv", target), 1, "same target");
+  ExpectRefused(csv("wide.csv", "a,b,c,y\n1,2,3,4\n"), 2, "");
+  ExpectRefused(Command(store, {"--only", "nothing"}), 1, "nothing");
+  ExpectRefused(Command(store, {"--freeze", "hidden,output"}), 2, "no table is left");
+  const auto rate = [&](const std::string& value) {
+    Words words = Command(store);
+    *std::find(words.begin(), words.end(), "0.05") = value;
+    return words;
+  };
+  ExpectRefused(rate("-1"), 2, "learning rate");
+  ExpectRefused(rate("nan"), 2, "learning rate");
+  ExpectRefused(rate("1e30"), 1, "diverged");
+  ExpectRefused(Command(store, {"--branch", "nowhere"}), 1, "nowhere");
+  ExpectRefused(Command(store, {"--objective", "reconstruct"}), 2, "--tokens");
+  EXPECT_EQ(Hash(store), Hash(*scratch_ / "start.lut"));
+}
+
+}  // namespace
+}  // namespace lutdb
