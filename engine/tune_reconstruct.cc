@@ -165,8 +165,8 @@ absl::Status Reconstruction::SetWindows(const Graph& graph) {
                            ids_.size());
   }
   walk_.train_rows = train;
-  walk_.near = {300, 100, 30, 10, 3};
-  walk_.smooth = {0, 30};
+  walk_.near = {10000, 3000, 1000, 300, 100, 30, 10};
+  walk_.smooth = {0, 300};
   walk_.weights_only = reconstruct_.weights_only;
   walk_.trained = &trained_;
   walk_.threads = options_.threads;

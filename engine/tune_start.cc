@@ -55,6 +55,20 @@ double CodedRange(const TuneTable& table) {
   return range > 0 ? range * FixedScale(table) : 1;
 }
 
+// Where a table reads what another one gives, gradients flow through the differences of
+// neighbouring entries: these must stay larger than the noise of a step, so finer levels take
+// smaller ones. Six levels, the width of the input's usual range in its standard deviations, take
+// whole steps.
+double ShareOfStep(const TuneNetwork& network, const TuneOp& op) {
+  constexpr double kWholeSteps = 6;
+  if (op.inputs[0] == network.input) return 1;
+  size_t levels = 1;
+  for (const TuneAxis& axis : network.tables[op.table].axes) {
+    levels = std::max<size_t>(levels, axis.levels);
+  }
+  return std::min(1.0, kWholeSteps / static_cast<double>(levels));
+}
+
 // Each neuron: a random slope along every axis, over all axes of size `size`.
 void RandomSlopes(TuneTable* table, double size, uint64_t seed) {
   uint64_t draws = 0;
@@ -128,7 +142,8 @@ absl::Status SetGains(TuneTrainer& trainer, TuneNetwork* network, absl::Span<con
     if (next == kNone) gain = std::max(gain, target_size);
     if (gain == 0 && next != kNone) gain = CodedRange(network->tables[next]) / 3;
     const double scale = scales[op.table] / std::max(1.0, counts[op.table]);
-    table.gain = static_cast<float>(scale > 0 ? gain / scale : gain);
+    if (scale > 0) gain /= scale;
+    table.gain = static_cast<float>(gain * ShareOfStep(*network, op));
   }
   return absl::OkStatus();
 }

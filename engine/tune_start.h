@@ -17,7 +17,8 @@ namespace lutdb {
 void StartEmptyTables(TuneNetwork* network, double target_size, uint64_t seed);
 
 // Sets every table's gain to the root mean square of its outputs (less their bias) over at most
-// 1,024 of the rows, or to what follows from its place where that is zero.
+// 1,024 of the rows, or to what follows from its place where that is zero; divided by the scale its
+// sums are multiplied by, and less for tables of fine levels that read another one's outputs.
 absl::Status SetGains(TuneTrainer& trainer, TuneNetwork* network, absl::Span<const uint32_t> rows,
                       double target_size);
 
