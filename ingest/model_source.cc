@@ -28,8 +28,7 @@ constexpr char kConfigFile[] = "config.json";
 std::string ModelName(std::string path) {
   while (path.size() > 1 && path.back() == '/') path.pop_back();
   std::string name = BaseName(path);
-  for (const std::string_view suffix :
-       {".safetensors", ".gguf", ".bin", ".graph.json", ".json"}) {
+  for (const std::string_view suffix : {".safetensors", ".gguf", ".bin", ".graph.json", ".json"}) {
     if (name.size() > suffix.size() && name.ends_with(suffix)) {
       name.resize(name.size() - suffix.size());
       break;

@@ -23,7 +23,7 @@ struct SourceTensor {
   DType dtype = DType::kF32;
   uint64_t rows = 0;
   uint64_t cols = 0;
-  // Row-major, may be unaligned. Null: all elements are zero.
+  // Row-major, may be unaligned, rows x source_row_bytes(). Null: all elements are zero.
   const uint8_t* data = nullptr;
   uint32_t rope_head_dim = 0;  // not 0: row r of a head reads source row 2 * (r % half) + r / half
 

@@ -29,7 +29,7 @@ std::shared_ptr<const Edits> BranchView::latest() const {
 absl::StatusOr<std::shared_ptr<const Edits>> BranchView::Current() {
   const std::lock_guard lock(mutex_);
   if (branch_.empty()) return edits_;
-  const uint64_t counter = ReadCommitCounter(store_.path());
+  const uint64_t counter = ReadCommitCounter(counter_path_);
   if (counter == counter_ && feed_->published() == published_) return edits_;
   if (TakePublished() && counter <= counter_) return edits_;
   LUTDB_RETURN_IF_ERROR(ReadAgain(counter));

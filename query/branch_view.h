@@ -28,12 +28,16 @@ class BranchView {
 
  private:
   BranchView(const StoreReader& store, std::string branch)
-      : store_(store), branch_(std::move(branch)), feed_(CommitFeed::Of(store.path())) {}
+      : store_(store),
+        branch_(std::move(branch)),
+        counter_path_(CommitCounterPath(store.path())),
+        feed_(CommitFeed::Of(store.path())) {}
   bool TakePublished();
   absl::Status ReadAgain(uint64_t counter);
 
   const StoreReader& store_;
   const std::string branch_;  // empty: a fixed commit
+  const std::string counter_path_;
   const std::shared_ptr<CommitFeed> feed_;
   mutable std::mutex mutex_;
   std::shared_ptr<const Edits> edits_;

@@ -18,12 +18,12 @@ namespace {
 // Readers that fall further behind read the history instead.
 constexpr size_t kRecentMax = 64;
 
-std::string CounterPath(const std::string& store) { return JoinPath(store, "commits"); }
-
 }  // namespace
 
-uint64_t ReadCommitCounter(const std::string& store) {
-  const int file = ::open(CounterPath(store).c_str(), O_RDONLY | O_CLOEXEC);
+std::string CommitCounterPath(const std::string& store) { return JoinPath(store, "commits"); }
+
+uint64_t ReadCommitCounter(const std::string& path) {
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (file < 0) return 0;
   char bytes[sizeof(uint64_t)] = {};
   const ssize_t got = ::pread(file, bytes, sizeof(bytes), 0);
@@ -31,9 +31,8 @@ uint64_t ReadCommitCounter(const std::string& store) {
   return got == sizeof(bytes) ? LoadLittle<uint64_t>(bytes) : 0;
 }
 
-absl::StatusOr<uint64_t> RaiseCommitCounter(const std::string& store) {
-  const std::string path = CounterPath(store);
-  const uint64_t next = ReadCommitCounter(store) + 1;
+absl::StatusOr<uint64_t> RaiseCommitCounter(const std::string& path) {
+  const uint64_t next = ReadCommitCounter(path) + 1;
   char bytes[sizeof(uint64_t)];
   StoreLittle(next, bytes);
   const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);

@@ -18,9 +18,11 @@ namespace lutdb {
 
 // The counter: 8 bytes, little-endian; raised after each change of a branch by the one writer, who
 // holds the store's lock. Absent (nothing was ever committed) and unreadable count as 0.
-uint64_t ReadCommitCounter(const std::string& store);
+// Both take its path; reading allocates nothing.
+std::string CommitCounterPath(const std::string& store);
+uint64_t ReadCommitCounter(const std::string& path);
 // Returns the new value.
-absl::StatusOr<uint64_t> RaiseCommitCounter(const std::string& store);
+absl::StatusOr<uint64_t> RaiseCommitCounter(const std::string& path);
 
 // One per store and process. Thread-safe.
 class CommitFeed {

@@ -200,7 +200,7 @@ absl::StatusOr<CommitInfo> History::State::Append(const std::string& branch,
 }
 
 absl::Status History::State::Announce(CommitFeed::Item item) {
-  auto counter = RaiseCommitCounter(store->path());
+  auto counter = RaiseCommitCounter(CommitCounterPath(path));
   if (!counter.ok()) {
     return Unavailable("commit {} is durable, but other processes were not told: {}", item.commit,
                        Message(counter.status()));

@@ -69,7 +69,7 @@ absl::StatusOr<std::unique_ptr<StoreReader>> StoreReader::Open(const std::string
                                                                uint64_t cache_bytes) {
   db::OpenOptions options;
   options.cache_bytes = cache_bytes;
-  const uint64_t commit_counter = ReadCommitCounter(path);
+  const uint64_t commit_counter = ReadCommitCounter(CommitCounterPath(path));
   LUTDB_ASSIGN_OR_RETURN(db::OpenedStore store, db::OpenStore(path, db::Access::kRead, options));
   LUTDB_ASSIGN_OR_RETURN(std::unique_ptr<StoreReader> reader, Over(std::move(store)));
   reader->state_->commit_counter = commit_counter;
@@ -81,7 +81,7 @@ absl::StatusOr<std::unique_ptr<StoreReader>> StoreReader::Over(db::OpenedStore s
   auto state = std::make_unique<State>();
   state->store = std::move(store);
   const std::string& path = state->store.path;
-  state->commit_counter = ReadCommitCounter(path);
+  state->commit_counter = ReadCommitCounter(CommitCounterPath(path));
   const Manifest& manifest = state->store.manifest;
   state->geometries.reserve(manifest.tables.size());
   for (const TableSpec& spec : manifest.tables) {

@@ -196,7 +196,7 @@ TEST_F(GraphFileReader, RefusesBadOps) {
       {GraphText("{}"), StatusCode::kDataLoss, "op is missing"},
       {GraphText(relu, 0), StatusCode::kDataLoss, "width"},
       {GraphText(relu + R"(,{"op":"conv2d"})"), StatusCode::kUnimplemented,
-       "op 1: \"conv2d\" is not known; lutdb knows linear, rms_norm"},
+       "op 1: \"conv2d\" is not known; lutdb knows linear, learned, rms_norm"},
       {GraphText(R"({"op":"relu","alpha":1})"), StatusCode::kDataLoss, "misspelt"},
       {GraphText(R"({"op":"relu","input":"later"})"), StatusCode::kDataLoss,
        "no earlier op is named \"later\""},
@@ -310,7 +310,7 @@ TEST_F(GraphFileReader, SchemaNamesEveryOp) {
     EXPECT_THAT(schema, testing::HasSubstr('"' + names.substr(0, end) + '"'));
     ++count;
   }
-  EXPECT_EQ(count, 16);
+  EXPECT_EQ(count, 17);
 }
 
 TEST_F(GraphFileReader, ReadsTheShippedNetworks) {

@@ -135,7 +135,8 @@ TEST(Llama2cReader, RefusesBadCheckpoints) {
       {"empty", "", StatusCode::kDataLoss, "no model file"},
       {"text", "once upon a time there was no model in this file", StatusCode::kDataLoss,
        "no model file"},
-      {"GGUF", "GGUF\x03" + std::string(100, '\0'), StatusCode::kUnimplemented, "GGUF"},
+      {"GGUF of nothing", "GGUF\x03" + std::string(100, '\0'), StatusCode::kDataLoss,
+       "general.architecture"},
       {"zip", "PK\x03\x04" + std::string(100, '\0'), StatusCode::kUnimplemented, "PyTorch"},
   };
   for (const auto& bad : cases) {
