@@ -10,6 +10,7 @@
 #include "cli/sizes.h"
 #include "cli/text_table.h"
 #include "lutdb/build.h"
+#include "lutdb/history.h"
 
 namespace lutdb::cli {
 namespace {
@@ -29,6 +30,7 @@ Json ToJson(const VerifyReport& report, double seconds) {
           {"files_checked", report.files_checked},
           {"bytes_checked", report.bytes_checked},
           {"records_checked", report.records_checked},
+          {"commits_checked", report.commits_checked},
           {"cells_recomputed", report.cells_recomputed},
           {"seconds", seconds}};
 }
@@ -40,8 +42,28 @@ void Print(const VerifyReport& report, Output& output) {
       {"files checked", HumanCount(report.files_checked)},
       {"bytes checked", HumanBytes(static_cast<double>(report.bytes_checked))},
       {"records checked", HumanCount(report.records_checked)},
+      {"commits checked", HumanCount(report.commits_checked)},
       {"cells recomputed", HumanCount(report.cells_recomputed)},
   }));
+}
+
+// Commits are another layer's: their check is added to the report of the records.
+void AddHistory(const std::string& store, VerifyReport* report) {
+  const auto add = [&](const absl::Status& status) {
+    report->problems.push_back("the edit history: " + Message(status));
+  };
+  const auto history = History::Open(store, {});
+  if (!history.ok()) {
+    // A store that does not open was found damaged already.
+    if (report->clean) add(history.status());
+  } else if (const auto checked = (*history)->Check(); !checked.ok()) {
+    add(checked.status());
+  } else {
+    report->commits_checked = checked->commits;
+    report->problems.insert(report->problems.end(), checked->problems.begin(),
+                            checked->problems.end());
+  }
+  report->clean = report->problems.empty();
 }
 
 absl::Status Verify(const Flags& flags, Output& output) {
@@ -60,6 +82,7 @@ absl::Status Verify(const Flags& flags, Output& output) {
     report = VerifyStore(flags.store, options);
   }
   LUTDB_RETURN_IF_ERROR(report.status());
+  if (options.deep) AddHistory(flags.store, &*report);
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   if (flags.json) {

@@ -78,6 +78,7 @@ struct VerifyReport {
   uint64_t bytes_checked = 0;
   uint64_t records_checked = 0;
   uint64_t cells_recomputed = 0;
+  uint64_t commits_checked = 0;  // by History::Check, which callers add
 };
 // Quick by default: manifest, files, sizes, a sample of records. Problems found are in the report;
 // a status is returned only when verifying itself could not be done.

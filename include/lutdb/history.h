@@ -76,6 +76,11 @@ struct EntryOrigin {
   int16_t after = 0;
 };
 
+struct HistoryReport {
+  uint64_t commits = 0;               // reachable from branches, tags and the base generation
+  std::vector<std::string> problems;  // one line each
+};
+
 struct GcReport {
   uint64_t commits = 0;           // reachable from no branch or tag
   uint64_t patches = 0;           // records of them
@@ -128,6 +133,9 @@ class History {
   absl::StatusOr<std::vector<std::vector<EntryOrigin>>> Blame(
       const std::string& ref, absl::Span<const EntryKey> keys) const;
   absl::StatusOr<Hash128> ContentHash(const std::string& ref) const;
+  // Reads every commit that a ref leads to, makes its id again from what it holds, and compares
+  // snapshots with the commits they stand for. Damage is in the report, not an error.
+  absl::StatusOr<HistoryReport> Check() const;
 
   // Names: letters, digits and . _ - (not first), at most 64; no 32 hex digits.
   // InvalidArgument for another name, AlreadyExists, NotFound; "main" cannot be deleted.

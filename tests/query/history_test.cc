@@ -376,6 +376,47 @@ TEST(HistoryTest, ALongHistoryIsReadThroughSnapshots) {
   EXPECT_EQ(Writing(store)->Log("main")->size(), 600u);
 }
 
+// Commits, patches and snapshots changed behind the history's back are all found.
+TEST(HistoryTest, CheckFindsWhatWasTamperedWith) {
+  const SmallStore store("history_check", {SpecOf({})});
+  {
+    auto history = Writing(store);
+    for (int i = 0; i < 300; ++i) {
+      ASSERT_TRUE(history->Commit("main", {{0, 3, 1, 2, i - 150}}, {.message = "m"}).ok());
+    }
+    const auto report = history->Check();
+    ASSERT_TRUE(report.ok());
+    EXPECT_EQ(report->commits, 300u);
+    EXPECT_TRUE(report->problems.empty());
+  }
+  for (const std::string prefix : {"c", "p", "s"}) {
+    db::OpenOptions options;
+    auto opened = db::OpenStore(store.path(), db::Access::kWrite, options);
+    ASSERT_TRUE(opened.ok());
+    db::Write old;
+    {
+      db::Cursor cursor = opened->rocks->Scan(db::Family::kHistory, prefix, PrefixEnd(prefix));
+      ASSERT_TRUE(cursor.Valid()) << prefix;
+      old = {db::Family::kHistory, std::string(cursor.key()), std::string(cursor.value())};
+    }
+    db::Write wrong = old;
+    if (prefix == "c") {
+      wrong.value.replace(wrong.value.find("\"m\""), 3, "\"n\"");
+    } else {
+      EncodePatch({{5, 1, 2}}, &wrong.value);
+    }
+    ASSERT_TRUE(opened->rocks->Apply({wrong}).ok());
+    opened->rocks.reset();
+    opened->lock.reset();
+    const auto report = Writing(store)->Check();
+    ASSERT_TRUE(report.ok());
+    EXPECT_EQ(report->problems.size(), 1u) << prefix;
+    auto again = db::OpenStore(store.path(), db::Access::kWrite, options);
+    ASSERT_TRUE(again->rocks->Apply({old}).ok());
+  }
+  EXPECT_TRUE(Writing(store)->Check()->problems.empty());
+}
+
 TEST(HistoryTest, ACommitIsInTheNextBatchOfOpenReaders) {
   const SmallStore store("history_visible", {SpecOf({})});
   const auto reader = At(store, "main");
