@@ -139,6 +139,8 @@ void MeasureCommits(const std::string& folder, Report* report) {
       }
     });
   };
+  report->Note("commit_s", {.median = commit_round() / kCommits}, "one durable commit of 8 edits");
+  report->Note("bare_s", {.median = bare_round() / kCommits}, "one bare batch");
   report->Add("commit_vs_rocksdb", PairedRatio(kRounds, bare_round, commit_round), 0.9, true,
               "rate of durable commits of 8 edits over bare synced batches of the same bytes");
 
