@@ -60,9 +60,9 @@ struct CommitInfo {
 };
 
 struct CommitOptions {
-  std::string author;
-  std::string message;
-  std::string notes;                    // a JSON object, or empty
+  std::string author = {};
+  std::string message = {};
+  std::string notes = {};               // a JSON object, or empty
   int64_t time = 0;                     // 0: now
   const std::string* parent = nullptr;  // given: Aborted unless the branch still is at this commit
 };
