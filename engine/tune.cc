@@ -20,8 +20,6 @@
 namespace lutdb {
 namespace {
 
-constexpr uint64_t kCacheBytes = 64 << 20;
-
 absl::Status CheckOptions(const TuneOptions& options, size_t train_rows) {
   if (!(options.learning_rate > 0) || !std::isfinite(options.learning_rate)) {
     return InvalidArgument("a learning rate is a number above 0, not {}", options.learning_rate);
@@ -157,9 +155,7 @@ class RowsTuner {
   const RowSplit& split_;
   const TuneOptions& options_;
   ThreadTeam team_;
-  std::string head_;
-  std::unique_ptr<StoreReader> store_;
-  std::unique_ptr<Store> entries_;
+  TunedStore from_;
   TuneBinding binding_;
   std::unique_ptr<TuneTrainer> trainer_;
   double target_size_ = 1;
@@ -168,15 +164,8 @@ class RowsTuner {
 };
 
 absl::Status RowsTuner::Open() {
-  LUTDB_ASSIGN_OR_RETURN(const auto history, History::Open(path_, {}));
-  LUTDB_ASSIGN_OR_RETURN(head_, BranchHead(*history, options_.branch));
-  LUTDB_ASSIGN_OR_RETURN(store_, StoreReader::Open(path_, kCacheBytes));
-  OpenStoreOptions open;
-  // The build has no id; a commit made while its entries are read is found out at the end.
-  open.at = head_.empty() ? options_.branch : head_;
-  open.arena_bytes = 0;
-  LUTDB_ASSIGN_OR_RETURN(entries_, Store::Open(path_, open));
-  LUTDB_ASSIGN_OR_RETURN(binding_, BindNetwork(*store_, *entries_,
+  LUTDB_ASSIGN_OR_RETURN(from_, OpenTuned(path_, options_.branch));
+  LUTDB_ASSIGN_OR_RETURN(binding_, BindNetwork(*from_.store, *from_.entries,
                                                {.only = options_.only, .freeze = options_.freeze}));
   return absl::OkStatus();
 }
@@ -193,7 +182,7 @@ absl::Status RowsTuner::Begin() {
   for (size_t t = 0; t < network.tables.size(); ++t) {
     if (!network.tables[t].trained) continue;
     report_.entries += network.tables[t].entries.size();
-    report_.tables.push_back(store_->spec(binding_.table_ids[t]).name);
+    report_.tables.push_back(from_.store->spec(binding_.table_ids[t]).name);
   }
   trainer_ = std::make_unique<TuneTrainer>(network, team_);
   TuneRows rows{.rows = data_.rows, .width = data_.width, .inputs = data_.inputs.data()};
@@ -213,7 +202,7 @@ absl::Status RowsTuner::Begin() {
 
 absl::Status RowsTuner::Train() {
   TuneNetwork& network = binding_.network;
-  const uint64_t fingerprint = Fingerprint(options_, data_, split_, head_, binding_);
+  const uint64_t fingerprint = Fingerprint(options_, data_, split_, from_.head, binding_);
   if (options_.commit) {
     const std::string folder = JoinPath(path_, "tune");
     LUTDB_RETURN_IF_ERROR(MakeDirectory(folder));
@@ -250,7 +239,8 @@ absl::Status RowsTuner::Finish() {
   }
   report_.entries_changed = edits.size();
   if (report_.improved && options_.commit && !edits.empty()) {
-    LUTDB_ASSIGN_OR_RETURN(report_.commit, CommitTuned(path_, options_, head_, edits, report_));
+    LUTDB_ASSIGN_OR_RETURN(report_.commit,
+                           CommitTuned(path_, options_, from_.head, edits, report_));
   }
   return checkpoint_.empty() ? absl::OkStatus() : RemovePath(checkpoint_);
 }

@@ -49,14 +49,28 @@ std::string Notes(const TuneReport& report) {
   return notes;
 }
 
-}  // namespace
-
 absl::StatusOr<std::string> BranchHead(const History& history, const std::string& branch) {
   LUTDB_ASSIGN_OR_RETURN(const std::vector<History::Ref> branches, history.Branches());
   for (const History::Ref& ref : branches) {
     if (ref.name == branch) return ref.commit;
   }
   return NotFound("no branch '{}': 'lutdb branch' makes one", branch);
+}
+
+}  // namespace
+
+absl::StatusOr<TunedStore> OpenTuned(const std::string& path, const std::string& branch) {
+  constexpr uint64_t kCacheBytes = 64 << 20;
+  TunedStore from;
+  LUTDB_ASSIGN_OR_RETURN(const auto history, History::Open(path, {}));
+  LUTDB_ASSIGN_OR_RETURN(from.head, BranchHead(*history, branch));
+  LUTDB_ASSIGN_OR_RETURN(from.store, StoreReader::Open(path, kCacheBytes));
+  OpenStoreOptions open;
+  // The build has no id; a commit made while its entries are read is found out at the end.
+  open.at = from.head.empty() ? branch : from.head;
+  open.arena_bytes = 0;
+  LUTDB_ASSIGN_OR_RETURN(from.entries, Store::Open(path, open));
+  return from;
 }
 
 void AppendEdits(const TuneTable& table, uint32_t id, uint32_t neuron_begin,

@@ -2,6 +2,7 @@
 // budget, and the commit itself.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -9,12 +10,21 @@
 #include "absl/types/span.h"
 #include "engine/tune_trainer.h"
 #include "lutdb/history.h"
+#include "lutdb/store.h"
 #include "lutdb/tune.h"
+#include "query/store_reader.h"
 
 namespace lutdb {
 
-// The commit a branch stands at ("": the build). NotFound for a name that is no branch.
-absl::StatusOr<std::string> BranchHead(const History& history, const std::string& branch);
+// A branch as training finds it: its records, its entries, and the commit it stands at ("": the
+// build).
+struct TunedStore {
+  std::string head;
+  std::unique_ptr<StoreReader> store;
+  std::unique_ptr<Store> entries;
+};
+// Errors of Store::Open; NotFound for a name that is no branch.
+absl::StatusOr<TunedStore> OpenTuned(const std::string& path, const std::string& branch);
 
 // Entries whose rounded value is not that of `initial`; neurons of the table begin at
 // `neuron_begin` of table `id`.

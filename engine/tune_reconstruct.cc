@@ -15,7 +15,6 @@
 namespace lutdb {
 namespace {
 
-constexpr uint64_t kCacheBytes = 64 << 20;
 constexpr uint64_t kCheckpointBytesMax = uint64_t{16} << 30;
 constexpr char kMagic[] = "lutdb-walk-1\n";  // without its final zero
 
@@ -101,9 +100,7 @@ class Reconstruction {
   const absl::Span<const int32_t> ids_;
   const ReconstructOptions& reconstruct_;
   const TuneOptions& options_;
-  std::string head_;
-  std::unique_ptr<StoreReader> store_;
-  std::unique_ptr<Store> entries_;
+  TunedStore from_;
   std::vector<bool> trained_;
   WalkOptions walk_;
   std::vector<std::string> checkpoints_;
@@ -112,30 +109,25 @@ class Reconstruction {
 };
 
 absl::Status Reconstruction::Open() {
-  LUTDB_ASSIGN_OR_RETURN(const auto history, History::Open(path_, {}));
-  LUTDB_ASSIGN_OR_RETURN(head_, BranchHead(*history, options_.branch));
-  LUTDB_ASSIGN_OR_RETURN(store_, StoreReader::Open(path_, kCacheBytes));
-  OpenStoreOptions open;
-  open.at = head_.empty() ? options_.branch : head_;
-  open.arena_bytes = 0;
-  LUTDB_ASSIGN_OR_RETURN(entries_, Store::Open(path_, open));
+  LUTDB_ASSIGN_OR_RETURN(from_, OpenTuned(path_, options_.branch));
   for (const auto* names : {&options_.only, &options_.freeze}) {
-    for (const std::string& name : *names) LUTDB_RETURN_IF_ERROR(store_->FindTable(name).status());
+    for (const std::string& name : *names)
+      LUTDB_RETURN_IF_ERROR(from_.store->FindTable(name).status());
   }
   const auto has = [](const std::vector<std::string>& names, const std::string& name) {
     return std::find(names.begin(), names.end(), name) != names.end();
   };
-  for (const TableSpec& table : store_->manifest().tables) {
+  for (const TableSpec& table : from_.store->manifest().tables) {
     trained_.push_back((options_.only.empty() || has(options_.only, table.name)) &&
                        !has(options_.freeze, table.name));
     if (!trained_.back()) continue;
     report_.tables.push_back(table.name);
-    report_.entries += store_->geometry(table.id).codes_total() * table.neurons;
+    report_.entries += from_.store->geometry(table.id).codes_total() * table.neurons;
   }
   if (report_.tables.empty()) {
     return InvalidArgument("no table is left to train: every one is frozen or not named by --only");
   }
-  LUTDB_ASSIGN_OR_RETURN(const Graph graph, store_->LoadGraph());
+  LUTDB_ASSIGN_OR_RETURN(const Graph graph, from_.store->LoadGraph());
   if (!graph.is_language_model()) {
     return InvalidArgument("this is not a language model: tune it on rows with --objective task");
   }
@@ -176,13 +168,13 @@ absl::Status Reconstruction::SetWindows(const Graph& graph) {
 
 uint64_t Reconstruction::Fingerprint(bool own_targets) const {
   Hash64 hash;
-  hash.Update(head_.data(), head_.size());
+  hash.Update(from_.head.data(), from_.head.size());
   hash.Update(ids_.data(), ids_.size() * sizeof(int32_t));
   const std::string numbers =
       fmt::format("{} {} {} {} {}", walk_.window, walk_.train_rows, reconstruct_.weights_only,
                   own_targets, fmt::join(report_.tables, " "));
   hash.Update(numbers.data(), numbers.size());
-  const Hash128& content = store_->manifest().content_hash;
+  const Hash128& content = from_.store->manifest().content_hash;
   hash.Update(&content, sizeof(content));
   return hash.Finish();
 }
@@ -211,15 +203,15 @@ absl::StatusOr<WalkResult> Reconstruction::Fit(bool own_targets) {
     TuneProgress progress;
     progress.stage = "fit";
     progress.done = done;
-    progress.total = store_->manifest().tables.size();
+    progress.total = from_.store->manifest().tables.size();
     progress.trial = own_targets ? 2 : 1;
     progress.trials = 2;
-    progress.table = store_->spec(table).name;
+    progress.table = from_.store->spec(table).name;
     progress.train_loss = before;
     progress.valid_loss = after;
     options_.progress(progress);
   };
-  return WalkLayers(*store_, *entries_, ids_, walk, std::move(known),
+  return WalkLayers(*from_.store, *from_.entries, ids_, walk, std::move(known),
                     [&](const std::vector<WalkTable>& tables) {
                       if (checkpoint.empty()) return absl::OkStatus();
                       return WriteFileAtomically(checkpoint, SerializeTables(tables, fingerprint));
@@ -240,7 +232,8 @@ absl::Status Reconstruction::Finish() {
   report_.entries_changed = edits.size();
   report_.improved = report_.valid_after.loss < report_.valid_before.loss;
   if (report_.improved && options_.commit && !edits.empty()) {
-    LUTDB_ASSIGN_OR_RETURN(report_.commit, CommitTuned(path_, options_, head_, edits, report_));
+    LUTDB_ASSIGN_OR_RETURN(report_.commit,
+                           CommitTuned(path_, options_, from_.head, edits, report_));
   }
   for (const std::string& checkpoint : checkpoints_) {
     LUTDB_RETURN_IF_ERROR(RemovePath(checkpoint));
@@ -255,10 +248,10 @@ absl::StatusOr<TuneReport> Reconstruction::Go() {
   LUTDB_RETURN_IF_ERROR(Open());
   WalkOptions measure = walk_;
   measure.fit = false;
-  LUTDB_ASSIGN_OR_RETURN(const WalkResult before, WalkLayers(*store_, *entries_, ids_, measure, {},
-                                                             [](const std::vector<WalkTable>&) {
-                                                               return absl::OkStatus();
-                                                             }));
+  LUTDB_ASSIGN_OR_RETURN(
+      const WalkResult before,
+      WalkLayers(*from_.store, *from_.entries, ids_, measure, {},
+                 [](const std::vector<WalkTable>&) { return absl::OkStatus(); }));
   Split(before, &report_.train_before, &report_.valid_before);
   for (const bool own_targets : {false, true}) {
     LUTDB_ASSIGN_OR_RETURN(WalkResult walk, Fit(own_targets));
