@@ -13,7 +13,8 @@ namespace {
 
 constexpr uint64_t kCacheBytes = 32 << 20;
 // A branch that is longer than this since its last snapshot gets one: opening it then costs what
-// differs from the base, not what ever happened.
+// differs from the base, not what ever happened. A snapshot writes all that differs, so it waits
+// until half as much was committed since the last.
 constexpr uint64_t kChainCommitsMax = 256;
 constexpr uint64_t kChainEntriesMax = 1 << 16;
 
@@ -181,7 +182,9 @@ absl::StatusOr<CommitInfo> History::State::Append(const std::string& branch,
   put_tiles(PatchPrefix(id), changes);
   const bool costly = commit.chain_entries > kChainEntriesMax &&
                       commit.chain_entries > 4 * std::max(next->entries(), commit.info.entries);
-  if (commit.chain_commits > kChainCommitsMax || costly) {
+  const bool long_enough =
+      commit.chain_commits > kChainCommitsMax && commit.chain_entries * 2 > next->entries();
+  if (long_enough || costly) {
     put_tiles(SnapshotPrefix(id), next->Changes(geometries()));
     LUTDB_ASSIGN_OR_RETURN(std::string base, history().BaseCommit());
     put(SnapshotKey(id), std::move(base));
