@@ -6,10 +6,8 @@ of it spent drawing. The same versions of both packages on the same kind of proc
 files; elsewhere the last bits of the weights differ, and the test images do not.
 """
 
-import gzip
 import json
 import pathlib
-import struct
 import sys
 import time
 
@@ -21,6 +19,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
 import safetensors_file
+from idx_file import write_idx
 from strokes import SIDE, draw
 
 SEED = 7
@@ -39,14 +38,6 @@ GRAPH = {
         {"op": "softmax"},
     ],
 }
-
-
-def write_idx(path, magic, values):
-    """MNIST's IDX format; mtime 0 and no name keep the compressed bytes the same in every run."""
-    head = struct.pack(f">I{len(values.shape)}I", magic, *values.shape)
-    with open(path, "wb") as file:
-        with gzip.GzipFile("", "wb", 9, file, mtime=0) as packed:
-            packed.write(head + values.tobytes())
 
 
 def train(images, labels):
@@ -79,8 +70,8 @@ def main():
     print(f"drew {TRAIN_COUNT + TEST_COUNT} digits in {time.time() - begun:.0f} s", flush=True)
     safetensors_file.write(HERE / "digits.safetensors", train(images, labels))
     (HERE / "digits.graph.json").write_text(json.dumps(GRAPH, indent=2) + "\n")
-    write_idx(HERE / "test-images.idx3.gz", 0x803, test_images.reshape(-1, SIDE, SIDE))
-    write_idx(HERE / "test-labels.idx1.gz", 0x801, test_labels)
+    write_idx(HERE / "test-images.idx3.gz", test_images.reshape(-1, SIDE, SIDE))
+    write_idx(HERE / "test-labels.idx1.gz", test_labels)
     print(f"finished after {time.time() - begun:.0f} s; check.py measures the written files")
 
 
