@@ -33,11 +33,32 @@ class LookUpAdd {
   // overwritten.
   absl::Status Sums(uint32_t table, absl::Span<const uint16_t> codes, int32_t* acc);
 
+  // The same for many vectors in one walk of the table, so that a row that several of them use is
+  // fetched once. codes: `vectors` times one per chunk, vector after vector; acc: `vectors` times
+  // one per neuron, overwritten. The sums are those of one call of Sums for each vector.
+  absl::Status SumsOfMany(uint32_t table, size_t vectors, absl::Span<const uint16_t> codes,
+                          int32_t* acc);
+
  private:
   template <typename Entry>
   absl::Status AddPinned(uint32_t neurons, int32_t* acc);
   absl::Status AddFaults(uint32_t table, uint32_t chunk_begin, absl::Span<const uint16_t> codes,
                          int32_t* acc);
+
+  // A few chunks of a table and the codes that many vectors have for them.
+  struct Block {
+    uint32_t table = 0;
+    uint32_t chunk_begin = 0;
+    size_t chunks = 0;
+    size_t vectors = 0;
+    const uint16_t* codes = nullptr;  // of the first vector's first chunk of the block
+    size_t codes_stride = 0;          // from vector to vector
+  };
+  size_t BlockChunks(uint32_t table, size_t vectors, size_t chunk_begin) const;
+  void ListCodes(const Block& block);
+  template <typename Entry>
+  absl::Status AddBlock(const Block& block, uint32_t neurons, int32_t* acc);
+  void AddAdditions(const Block& block, uint32_t neurons, int32_t* acc) const;
 
   const StoreReader& store_;
   RowSource& rows_;
@@ -46,6 +67,13 @@ class LookUpAdd {
   std::shared_ptr<const FaultModel> faults_;
   PinnedRows pinned_;
   std::vector<std::vector<const void*>> shifted_;  // per slice: row pointers moved to its neurons
+  // Of SumsOfMany:
+  std::vector<ChunkCode> wanted_;        // codes that any vector has in a block, ascending
+  std::vector<uint32_t> places_;         // per vector and chunk of a block: which of wanted_
+  std::vector<uint32_t> place_of_code_;  // of one chunk
+  std::vector<uint64_t> used_codes_;     // of one chunk, a bit each
+  std::vector<const void*> distinct_;    // the rows of wanted_ that are not zero
+  std::vector<const void*> listed_;      // per vector: the rows it adds, then those it subtracts
 };
 
 }  // namespace lutdb

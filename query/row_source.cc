@@ -1,6 +1,8 @@
 #include "query/row_source.h"
 
 #include <algorithm>
+#include <limits>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -22,15 +24,18 @@ constexpr uint64_t kScratchBytes = 32 << 20;
 }  // namespace
 
 struct PinnedRows::State {
+  std::vector<ChunkCode> keys;  // what was asked for: one per row
   std::vector<const void*> rows;
   std::vector<int8_t> signs;
   bool any_negated = false;
   std::vector<RowPlace> places;          // one per row
   std::vector<uint32_t> missing_chunks;  // of a resident table
-  std::vector<RowCache::Row> wanted;     // of a row cache: the rows that are not zero
-  std::vector<RowRequest> requests;      // rows to make, in pinned order
-  std::vector<size_t> requested;         // their indices in `rows`
+  std::vector<uint32_t> order;           // rows to fetch, ascending by place
+  std::vector<RowCache::Row> wanted;     // the distinct ones among them
+  std::vector<uint32_t> wanted_of;       // order[i] is wanted[wanted_of[i]]
+  std::vector<RowRequest> requests;      // rows to make
   std::vector<EntryEditValue> additions;
+  std::vector<uint32_t> addition_rows;
   AlignedArray<uint8_t> scratch;
   uint64_t scratch_bytes = 0;
   RowPins pins;
@@ -52,6 +57,31 @@ struct PinnedRows::State {
     }
   }
 
+  // Lists the places of rows that are still to be had, each once and ascending.
+  void ListWanted() {
+    order.clear();
+    for (size_t i = 0; i < rows.size(); ++i) {
+      if (rows[i] == nullptr && !places[i].zero) order.push_back(static_cast<uint32_t>(i));
+    }
+    const auto before = [&](uint32_t a, uint32_t b) { return places[a].row < places[b].row; };
+    if (!std::is_sorted(order.begin(), order.end(), before)) {
+      std::sort(order.begin(), order.end(), before);
+    }
+    wanted.clear();
+    wanted_of.clear();
+    for (const uint32_t i : order) {
+      if (wanted.empty() || wanted.back().row != places[i].row) {
+        wanted.push_back({.row = places[i].row});
+      }
+      wanted_of.push_back(static_cast<uint32_t>(wanted.size() - 1));
+    }
+  }
+
+  // Gives the rows of `order` what was found or made for them.
+  void TakeWanted() {
+    for (size_t i = 0; i < order.size(); ++i) rows[order[i]] = wanted[wanted_of[i]].entries;
+  }
+
   // Room for the rows asked for; kept from Pin to Pin.
   void PlaceRequests(uint64_t stride_bytes) {
     const uint64_t bytes = requests.size() * stride_bytes;
@@ -62,7 +92,7 @@ struct PinnedRows::State {
     }
     for (size_t i = 0; i < requests.size(); ++i) {
       requests[i].out = scratch.get() + i * stride_bytes;
-      rows[requested[i]] = requests[i].out;
+      wanted[i].entries = requests[i].out;
     }
   }
 };
@@ -75,8 +105,10 @@ const int8_t* PinnedRows::signs() const {
   return state_->any_negated ? state_->signs.data() : nullptr;
 }
 absl::Span<const EntryEditValue> PinnedRows::additions() const { return state_->additions; }
+absl::Span<const uint32_t> PinnedRows::addition_rows() const { return state_->addition_rows; }
 void PinnedRows::Release() {
   state_->additions.clear();
+  state_->addition_rows.clear();
   state_->rows.clear();
   state_->any_negated = false;
   state_->pins.active.store(false, std::memory_order_release);
@@ -91,12 +123,13 @@ struct RowSource::State {
   std::vector<RowPlaces> places;
   std::unique_ptr<Arena> arena;  // null: off
 
-  absl::Status Check(uint32_t table, uint32_t chunk_begin, absl::Span<const uint16_t> codes) const;
-  absl::Status PinResident(ResidentTable* resident, uint32_t chunk_begin, PinnedRows::State* pin);
+  absl::Status Check(uint32_t table, absl::Span<const ChunkCode> keys) const;
+  absl::Status Pin(uint32_t table, PinnedRows* pinned, const Edits* edits);
+  absl::Status PinKeys(uint32_t table, PinnedRows::State* pin, const Edits* edits);
+  absl::Status PinResident(ResidentTable* resident, PinnedRows::State* pin);
   void PinCached(RowCache* cache, uint32_t table, PinnedRows::State* pin);
-  absl::Status MakeMissing(uint32_t table, uint32_t chunk_begin, PinnedRows::State* pin);
-  void PutEdits(const TableEdits& edits, uint32_t table, uint32_t chunk_begin,
-                absl::Span<const uint16_t> codes, PinnedRows::State* pin) const;
+  absl::Status MakeMissing(uint32_t table, PinnedRows::State* pin);
+  void PutEdits(const TableEdits& edits, uint32_t table, PinnedRows::State* pin) const;
 };
 
 RowSource::RowSource(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -132,32 +165,41 @@ uint32_t RowSource::ChunksPerPin(uint32_t table) const {
   return static_cast<uint32_t>(std::min<uint64_t>(chunks, places.chunks()));
 }
 
-absl::Status RowSource::State::Check(uint32_t table, uint32_t chunk_begin,
-                                     absl::Span<const uint16_t> codes) const {
-  if (table >= places.size()) return InvalidArgument("{}: no table {}", store.path(), table);
+uint64_t RowSource::RowsPerPin(uint32_t table) const {
+  const ResidentTable* resident =
+      state_->arena == nullptr ? nullptr : state_->arena->resident(table);
+  if (resident != nullptr && resident->complete()) return std::numeric_limits<uint64_t>::max();
+  return std::max<uint64_t>(kScratchBytes / state_->places[table].stride_bytes(), 1);
+}
+
+absl::Status RowSource::State::Check(uint32_t table, absl::Span<const ChunkCode> keys) const {
   const RowPlaces& in = places[table];
-  if (chunk_begin > in.chunks() || codes.size() > in.chunks() - chunk_begin) {
-    return OutOfRange("table {} has {} chunks, not {} from {}", store.spec(table).name, in.chunks(),
-                      codes.size(), chunk_begin);
-  }
-  for (size_t i = 0; i < codes.size(); ++i) {
-    const uint32_t chunk = chunk_begin + static_cast<uint32_t>(i);
-    if (codes[i] < in.codes(chunk)) continue;
-    return OutOfRange("chunk {} of table {} has codes 0 to {}, not {}", chunk,
-                      store.spec(table).name, in.codes(chunk) - 1, codes[i]);
+  for (size_t i = 0; i < keys.size(); ++i) {
+    const ChunkCode key = keys[i];
+    if (key.chunk >= in.chunks()) {
+      return OutOfRange("table {} has {} chunks, there is no chunk {}", store.spec(table).name,
+                        in.chunks(), key.chunk);
+    }
+    if (key.code >= in.codes(key.chunk)) {
+      return OutOfRange("chunk {} of table {} has codes 0 to {}, not {}", key.chunk,
+                        store.spec(table).name, in.codes(key.chunk) - 1, key.code);
+    }
+    if (i > 0 && std::tie(keys[i - 1].chunk, keys[i - 1].code) >= std::tie(key.chunk, key.code)) {
+      return InvalidArgument("codes to be pinned must ascend; that of chunk {} does not",
+                             key.chunk);
+    }
   }
   return absl::OkStatus();
 }
 
 // In the warm state: one pass of address computations.
-absl::Status RowSource::State::PinResident(ResidentTable* resident, uint32_t chunk_begin,
-                                           PinnedRows::State* pin) {
+absl::Status RowSource::State::PinResident(ResidentTable* resident, PinnedRows::State* pin) {
   const size_t count = pin->rows.size();
   uint64_t missed = 0;
   if (!resident->complete()) {
     pin->missing_chunks.clear();
     for (size_t i = 0; i < count; ++i) {
-      const uint32_t chunk = chunk_begin + static_cast<uint32_t>(i);
+      const uint32_t chunk = pin->keys[i].chunk;
       if (!pin->places[i].zero && !resident->Has(chunk)) pin->missing_chunks.push_back(chunk);
     }
     missed = pin->missing_chunks.size();
@@ -168,7 +210,7 @@ absl::Status RowSource::State::PinResident(ResidentTable* resident, uint32_t chu
   for (size_t i = 0; i < count; ++i) {
     if (pin->places[i].zero) continue;
     ++used;
-    if (complete || resident->Has(chunk_begin + static_cast<uint32_t>(i))) {
+    if (complete || resident->Has(pin->keys[i].chunk)) {
       pin->rows[i] = resident->At(pin->places[i].row);
     }
   }
@@ -179,101 +221,122 @@ absl::Status RowSource::State::PinResident(ResidentTable* resident, uint32_t chu
 
 void RowSource::State::PinCached(RowCache* cache, uint32_t table, PinnedRows::State* pin) {
   pin->JoinRegistry(cache->registry());
-  pin->wanted.clear();
-  for (const RowPlace& place : pin->places) {
-    if (!place.zero) pin->wanted.push_back({.row = place.row});
-  }
+  pin->ListWanted();
   cache->Find(table, absl::MakeSpan(pin->wanted), &pin->pins);
-  size_t next = 0;
+  pin->TakeWanted();
   uint64_t hits = 0;
-  for (size_t i = 0; i < pin->rows.size(); ++i) {
-    if (pin->places[i].zero) continue;
-    pin->rows[i] = pin->wanted[next++].entries;
-    hits += pin->rows[i] != nullptr;
-  }
+  for (const RowCache::Row& row : pin->wanted) hits += row.entries != nullptr;
   arena->counters().hits.fetch_add(hits, std::memory_order_relaxed);
-  arena->counters().misses.fetch_add(next - hits, std::memory_order_relaxed);
+  arena->counters().misses.fetch_add(pin->wanted.size() - hits, std::memory_order_relaxed);
 }
 
 // Rows that no arena had are made in the pin's own memory.
-absl::Status RowSource::State::MakeMissing(uint32_t table, uint32_t chunk_begin,
-                                           PinnedRows::State* pin) {
+absl::Status RowSource::State::MakeMissing(uint32_t table, PinnedRows::State* pin) {
   const RowPlaces& in = places[table];
+  pin->ListWanted();
+  if (pin->wanted.empty()) return absl::OkStatus();
   pin->requests.clear();
-  pin->requested.clear();
-  for (size_t i = 0; i < pin->rows.size(); ++i) {
-    if (pin->rows[i] != nullptr || pin->places[i].zero) continue;
-    const uint32_t chunk = chunk_begin + static_cast<uint32_t>(i);
-    pin->requests.push_back({.chunk = chunk, .code = in.CodeOf(chunk, pin->places[i].row)});
-    pin->requested.push_back(i);
+  size_t next = 0;
+  for (size_t i = 0; i < pin->order.size(); ++i) {
+    if (pin->wanted_of[i] != next) continue;
+    const uint32_t chunk = pin->keys[pin->order[i]].chunk;
+    pin->requests.push_back({.chunk = chunk, .code = in.CodeOf(chunk, pin->wanted[next++].row)});
   }
-  if (pin->requests.empty()) return absl::OkStatus();
   pin->PlaceRequests(in.stride_bytes());
+  pin->TakeWanted();
   const auto start = FillBudget::Clock::now();
   LUTDB_RETURN_IF_ERROR(reader.ReadRows(table, in, pin->requests));
   if (arena == nullptr) return absl::OkStatus();
   arena->budget().Earn(FillBudget::Clock::now() - start);
-  RowCache* cache = arena->cache(table);
-  if (cache == nullptr) return absl::OkStatus();
-  pin->wanted.clear();
-  for (size_t i = 0; i < pin->requests.size(); ++i) {
-    pin->wanted.push_back(
-        {.row = pin->places[pin->requested[i]].row, .entries = pin->requests[i].out});
-  }
-  cache->Offer(table, pin->wanted);
+  if (RowCache* cache = arena->cache(table)) cache->Offer(table, pin->wanted);
   return absl::OkStatus();
 }
 
 // Rows in which many entries are edited are replaced; of the others the differences are listed. An
 // edited code of a mirrored table so gets a row of its own.
-void RowSource::State::PutEdits(const TableEdits& edits, uint32_t table, uint32_t chunk_begin,
-                                absl::Span<const uint16_t> codes, PinnedRows::State* pin) const {
+void RowSource::State::PutEdits(const TableEdits& edits, uint32_t table,
+                                PinnedRows::State* pin) const {
   const TableGeometry& geometry = store.geometry(table);
   const absl::Span<const uint32_t> edited = edits.chunks();
-  size_t at = static_cast<size_t>(std::lower_bound(edited.begin(), edited.end(), chunk_begin) -
-                                  edited.begin());
-  for (; at < edited.size() && edited[at] - chunk_begin < codes.size(); ++at) {
-    const size_t i = edited[at] - chunk_begin;
-    const RowEdits* row = edits.at(at).Find(codes[i]);
-    if (row == nullptr) continue;
-    if (row->dense(geometry.neurons())) {
-      pin->rows[i] = row->Whole(geometry, pin->rows[i], pin->signs[i] < 0);
-      pin->signs[i] = 1;
-    } else {
+  const std::vector<ChunkCode>& keys = pin->keys;
+  if (keys.empty()) return;
+  size_t at = static_cast<size_t>(
+      std::lower_bound(edited.begin(), edited.end(), keys.front().chunk) - edited.begin());
+  auto key = keys.begin();
+  for (; at < edited.size() && edited[at] <= keys.back().chunk; ++at) {
+    key = std::lower_bound(key, keys.end(), edited[at],
+                           [](const ChunkCode& a, uint32_t chunk) { return a.chunk < chunk; });
+    for (; key != keys.end() && key->chunk == edited[at]; ++key) {
+      const RowEdits* row = edits.at(at).Find(key->code);
+      if (row == nullptr) continue;
+      const auto i = static_cast<size_t>(key - keys.begin());
+      if (row->dense(geometry.neurons())) {
+        pin->rows[i] = row->Whole(geometry, pin->rows[i], pin->signs[i] < 0);
+        pin->signs[i] = 1;
+        continue;
+      }
       pin->additions.insert(pin->additions.end(), row->entries().begin(), row->entries().end());
+      pin->addition_rows.resize(pin->additions.size(), static_cast<uint32_t>(i));
     }
   }
 }
 
+absl::Status RowSource::State::PinKeys(uint32_t table, PinnedRows::State* pin, const Edits* edits) {
+  LUTDB_RETURN_IF_ERROR(Check(table, pin->keys));
+  const size_t count = pin->keys.size();
+  pin->rows.assign(count, nullptr);
+  pin->signs.resize(count);
+  pin->places.resize(count);
+  for (size_t i = 0; i < count; ++i) {
+    const RowPlace place = places[table].Find(pin->keys[i].chunk, pin->keys[i].code);
+    pin->places[i] = place;
+    pin->signs[i] = place.negated ? -1 : 1;
+    pin->any_negated |= place.negated && !place.zero;
+  }
+  ResidentTable* resident = arena == nullptr ? nullptr : arena->resident(table);
+  RowCache* cache = arena == nullptr ? nullptr : arena->cache(table);
+  if (resident != nullptr) LUTDB_RETURN_IF_ERROR(PinResident(resident, pin));
+  if (cache != nullptr) PinCached(cache, table, pin);
+  const bool whole = resident != nullptr && resident->complete();
+  if (!whole) LUTDB_RETURN_IF_ERROR(MakeMissing(table, pin));
+  const TableEdits* edited = edits == nullptr ? nullptr : edits->table(table);
+  if (edited != nullptr) PutEdits(*edited, table, pin);
+  return absl::OkStatus();
+}
+
+absl::Status RowSource::State::Pin(uint32_t table, PinnedRows* pinned, const Edits* edits) {
+  const absl::Status status = PinKeys(table, pinned->state_.get(), edits);
+  if (!status.ok()) pinned->Release();
+  return status;
+}
+
 absl::Status RowSource::Pin(uint32_t table, uint32_t chunk_begin, absl::Span<const uint16_t> codes,
                             PinnedRows* pinned, const Edits* edits) {
-  State& state = *state_;
-  PinnedRows::State& pin = *pinned->state_;
   pinned->Release();
-  LUTDB_RETURN_IF_ERROR(state.Check(table, chunk_begin, codes));
-  const RowPlaces& places = state.places[table];
-  pin.rows.assign(codes.size(), nullptr);
-  pin.signs.resize(codes.size());
-  pin.places.resize(codes.size());
+  if (table >= state_->places.size()) {
+    return InvalidArgument("{}: no table {}", state_->store.path(), table);
+  }
+  const uint32_t chunks = state_->places[table].chunks();
+  if (chunk_begin > chunks || codes.size() > chunks - chunk_begin) {
+    return OutOfRange("table {} has {} chunks, not {} from {}", state_->store.spec(table).name,
+                      chunks, codes.size(), chunk_begin);
+  }
+  std::vector<ChunkCode>& keys = pinned->state_->keys;
+  keys.resize(codes.size());
   for (size_t i = 0; i < codes.size(); ++i) {
-    pin.places[i] = places.Find(chunk_begin + static_cast<uint32_t>(i), codes[i]);
-    pin.signs[i] = pin.places[i].negated ? -1 : 1;
-    pin.any_negated |= pin.places[i].negated && !pin.places[i].zero;
+    keys[i] = {.chunk = chunk_begin + static_cast<uint32_t>(i), .code = codes[i]};
   }
-  ResidentTable* resident = state.arena == nullptr ? nullptr : state.arena->resident(table);
-  RowCache* cache = state.arena == nullptr ? nullptr : state.arena->cache(table);
-  absl::Status status;
-  if (resident != nullptr) status = state.PinResident(resident, chunk_begin, &pin);
-  if (cache != nullptr) state.PinCached(cache, table, &pin);
-  const bool whole = resident != nullptr && resident->complete();
-  if (status.ok() && !whole) status = state.MakeMissing(table, chunk_begin, &pin);
-  if (!status.ok()) {
-    pinned->Release();
-    return status;
+  return state_->Pin(table, pinned, edits);
+}
+
+absl::Status RowSource::PinCodes(uint32_t table, absl::Span<const ChunkCode> wanted,
+                                 PinnedRows* pinned, const Edits* edits) {
+  pinned->Release();
+  if (table >= state_->places.size()) {
+    return InvalidArgument("{}: no table {}", state_->store.path(), table);
   }
-  const TableEdits* edited = edits == nullptr ? nullptr : edits->table(table);
-  if (edited != nullptr) state.PutEdits(*edited, table, chunk_begin, codes, &pin);
-  return absl::OkStatus();
+  pinned->state_->keys.assign(wanted.begin(), wanted.end());
+  return state_->Pin(table, pinned, edits);
 }
 
 ArenaStats RowSource::stats() const {

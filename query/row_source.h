@@ -20,6 +20,12 @@ struct RowSourceOptions {
   unsigned threads = 1;      // used inside one Pin to fetch and decode
 };
 
+// One row of a table, by what names it.
+struct ChunkCode {
+  uint32_t chunk = 0;
+  uint32_t code = 0;
+};
+
 // Rows pinned by one Pin call. Reused from call to call so that a warm pin allocates nothing;
 // not thread-safe itself, but its rows may be read by many threads until Release or the next Pin.
 class PinnedRows {
@@ -28,12 +34,14 @@ class PinnedRows {
   ~PinnedRows();
   PinnedRows(const PinnedRows&) = delete;
 
-  size_t size() const;  // chunks pinned
+  size_t size() const;  // rows pinned
   const void* const* rows()
       const;                    // entry of neuron 0 of each row; null where all entries are zero
   const int8_t* signs() const;  // +1 / -1 per row, or null when all are +1
   // Edited entries that the rows do not have yet: value - base is to be added for the neuron.
   absl::Span<const EntryEditValue> additions() const;
+  // Which of rows() each addition belongs to; ascending.
+  absl::Span<const uint32_t> addition_rows() const;
   void Release();
 
  private:
@@ -63,12 +71,21 @@ class RowSource {
   // callers walk a layer in blocks of at most this many (at least 1).
   uint32_t ChunksPerPin(uint32_t table) const;
 
+  // Rows one PinCodes may ask for, for the same reason (at least 1).
+  uint64_t RowsPerPin(uint32_t table) const;
+
   // Pins the rows of chunks [chunk_begin, chunk_begin + codes.size()) for the given codes. Row
   // pointers are 64-byte aligned, each row has geometry.neurons() entries readable to the next
   // multiple of 64 bytes. edits: of the commit to be read (null: the base), held by the caller
   // until Release.
   absl::Status Pin(uint32_t table, uint32_t chunk_begin, absl::Span<const uint16_t> codes,
                    PinnedRows* pinned, const Edits* edits = nullptr);
+
+  // The same for any codes of any chunks: what many vectors look up together. `wanted` ascends by
+  // chunk, then by code, without repeats; rows() are in its order. A row that serves two codes of a
+  // mirrored table is fetched once.
+  absl::Status PinCodes(uint32_t table, absl::Span<const ChunkCode> wanted, PinnedRows* pinned,
+                        const Edits* edits = nullptr);
 
   ArenaStats stats() const;
 

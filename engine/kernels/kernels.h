@@ -90,6 +90,21 @@ void AddRows(const int16_t* const* rows, const int8_t* signs, size_t row_count, 
              int32_t* acc);
 void AddRows(const int8_t* const* rows, const int8_t* signs, size_t row_count, size_t neurons,
              int32_t* acc);
+// The rows of one vector: `added` rows to be added and, after them, `subtracted` ones; none null.
+template <typename Entry>
+struct RowList {
+  const Entry* const* rows = nullptr;
+  size_t added = 0;
+  size_t subtracted = 0;
+};
+// acc[v * acc_stride + n] += the sum of the rows of lists[v] at n, for v < vectors and n in
+// [begin, end): AddRows for many vectors, which go through a strip of columns together, so that a
+// row that several of them use comes from memory once. `rows`: each row that is in any list, once;
+// they are prefetched a strip ahead. begin is a multiple of 64; rows as for AddRows.
+void AddRowLists(const int16_t* const* rows, size_t row_count, const RowList<int16_t>* lists,
+                 size_t vectors, size_t begin, size_t end, size_t acc_stride, int32_t* acc);
+void AddRowLists(const int8_t* const* rows, size_t row_count, const RowList<int8_t>* lists,
+                 size_t vectors, size_t begin, size_t end, size_t acc_stride, int32_t* acc);
 // y[n] = (scale * step[n]) * float(acc[n]) + bias[n]; bias may be null.
 void ScaleSums(const int32_t* acc, const float* step, const float* bias, float scale,
                size_t neurons, float* y);

@@ -74,6 +74,20 @@ void AddRowsOf(const Entry* const* rows, const int8_t* signs, size_t row_count, 
   }
 }
 
+template <typename Entry>
+void AddRowListsOf(const RowList<Entry>* lists, size_t vectors, size_t begin, size_t end,
+                   size_t acc_stride, int32_t* acc) {
+  for (size_t v = 0; v < vectors; ++v) {
+    const RowList<Entry>& list = lists[v];
+    for (size_t r = 0; r < list.added + list.subtracted; ++r) {
+      for (size_t n = begin; n < end; ++n) {
+        const int32_t entry = list.rows[r][n];
+        acc[v * acc_stride + n] += r < list.added ? entry : -entry;
+      }
+    }
+  }
+}
+
 // Straight from the definition: levels of the code, sum, round half up; the negated entry of the
 // mirrored code when the first level that is not zero is negative.
 template <typename Slope, typename Entry>
@@ -157,6 +171,16 @@ void AddRows(const int16_t* const* rows, const int8_t* signs, size_t row_count, 
 void AddRows(const int8_t* const* rows, const int8_t* signs, size_t row_count, size_t neurons,
              int32_t* acc) {
   AddRowsOf(rows, signs, row_count, neurons, acc);
+}
+
+void AddRowLists(const int16_t* const*, size_t, const RowList<int16_t>* lists, size_t vectors,
+                 size_t begin, size_t end, size_t acc_stride, int32_t* acc) {
+  AddRowListsOf(lists, vectors, begin, end, acc_stride, acc);
+}
+
+void AddRowLists(const int8_t* const*, size_t, const RowList<int8_t>* lists, size_t vectors,
+                 size_t begin, size_t end, size_t acc_stride, int32_t* acc) {
+  AddRowListsOf(lists, vectors, begin, end, acc_stride, acc);
 }
 
 void ScaleSums(const int32_t* acc, const float* step, const float* bias, float scale,

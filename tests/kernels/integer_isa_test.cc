@@ -116,6 +116,51 @@ TEST_P(Integer, AddRows) {
   CompareAddRows<int8_t>(700, 9001, 127);
 }
 
+template <typename Entry>
+void CompareAddRowLists(size_t row_count, size_t neurons, size_t vectors, int limit) {
+  const auto seed = static_cast<uint32_t>(row_count * 1000 + neurons * 10 + vectors);
+  const Rows<Entry> rows(row_count, neurons, seed, limit);
+  std::vector<const Entry*> distinct;
+  for (const Entry* row : rows.pointers) {
+    if (row != nullptr) distinct.push_back(row);
+  }
+  std::mt19937 random(seed);
+  std::vector<std::vector<const Entry*>> listed(vectors);
+  std::vector<RowList<Entry>> lists(vectors);
+  for (size_t v = 0; v < vectors; ++v) {
+    const size_t count = distinct.empty() ? 0 : random() % (2 * row_count);
+    for (size_t r = 0; r < count; ++r) listed[v].push_back(distinct[random() % distinct.size()]);
+    const size_t added = count == 0 ? 0 : random() % (count + 1);
+    lists[v] = {.rows = listed[v].data(), .added = added, .subtracted = count - added};
+  }
+  const size_t begin = neurons / 2 / 64 * 64;
+  Guarded<int32_t> found(vectors * neurons);
+  std::vector<int32_t> expected(vectors * neurons);
+  for (size_t i = 0; i < expected.size(); ++i) {
+    found.data()[i] = expected[i] = static_cast<int32_t>(i * 7);
+  }
+  AddRowLists(distinct.data(), distinct.size(), lists.data(), vectors, begin, neurons, neurons,
+              found.data());
+  reference::AddRowLists(distinct.data(), distinct.size(), lists.data(), vectors, begin, neurons,
+                         neurons, expected.data());
+  ASSERT_TRUE(SameBits(found.data(), expected.data(), expected.size()))
+      << row_count << " rows, " << neurons << " neurons, " << vectors << " vectors";
+  found.ExpectIntact();
+}
+
+TEST_P(Integer, AddRowLists) {
+  for (size_t neurons = 0; neurons <= 140; neurons += 3) {
+    for (const size_t rows : {0, 1, 7, 40}) {
+      CompareAddRowLists<int16_t>(rows, neurons, 3, 32767);
+      CompareAddRowLists<int8_t>(rows, neurons, 3, 127);
+    }
+  }
+  for (const size_t vectors : {0, 1, 5}) {
+    CompareAddRowLists<int16_t>(600, 1300, vectors, 32767);
+    CompareAddRowLists<int8_t>(600, 1300, vectors, 127);
+  }
+}
+
 // All rows at the entry limit, as many as a layer may have: the sum must come out exactly.
 TEST_P(Integer, SumsDoNotOverflow) {
   constexpr size_t kRows = 65538;
@@ -132,6 +177,17 @@ TEST_P(Integer, SumsDoNotOverflow) {
   std::fill(acc.begin(), acc.end(), 0);
   AddRows(narrow_rows.data(), nullptr, kRows, kNeurons, acc.data());
   for (const int32_t sum : acc) ASSERT_EQ(int64_t{sum}, int64_t{-127} * int64_t{kRows});
+  for (const size_t added : {size_t{0}, kRows}) {
+    const RowList<int16_t> wide_list = {wide_rows.data(), added, kRows - added};
+    const RowList<int8_t> narrow_list = {narrow_rows.data(), added, kRows - added};
+    const int64_t sign = added == 0 ? -1 : 1;
+    std::fill(acc.begin(), acc.end(), 0);
+    AddRowLists(wide_rows.data(), 1, &wide_list, 1, 0, kNeurons, kNeurons, acc.data());
+    for (const int32_t sum : acc) ASSERT_EQ(int64_t{sum}, sign * 32767 * int64_t{kRows});
+    std::fill(acc.begin(), acc.end(), 0);
+    AddRowLists(narrow_rows.data(), 1, &narrow_list, 1, 0, kNeurons, kNeurons, acc.data());
+    for (const int32_t sum : acc) ASSERT_EQ(int64_t{sum}, -sign * 127 * int64_t{kRows});
+  }
 }
 
 // Slopes whose sums just fit the entry type, as StepOf makes them.
