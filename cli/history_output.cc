@@ -147,7 +147,7 @@ absl::StatusOr<std::string> BuildHash(const Store& store, const std::string& pat
   // What the base generation holds, less what was baked into it.
   LUTDB_ASSIGN_OR_RETURN(const std::unique_ptr<StoreReader> reader,
                          StoreReader::Open(path, OpenStoreOptions().cache_bytes));
-  const HistoryReader history(reader->rocks(), reader->geometries(), path);
+  const HistoryReader history(*reader);
   LUTDB_ASSIGN_OR_RETURN(const TileChanges changes, history.FromBase(""));
   const auto edits = Edits().With(changes, "", reader->geometries());
   LUTDB_ASSIGN_OR_RETURN(const Hash128 hash, EditedContentHash(*reader, *edits));

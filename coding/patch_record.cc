@@ -11,10 +11,12 @@
 namespace lutdb {
 namespace {
 
-// Header: magic u16, version u8, compressed u8, entries u32, raw body bytes u32, XXH3-64 of the raw
-// body u64.
+// Header: magic u16, version u8, flags u8, entries u32, raw body bytes u32, XXH3-64 of the raw body
+// plus the flag kAfterOnly u64: what the body means is part of what is checked.
 constexpr uint16_t kMagic = 0x5450;  // "PT"
-constexpr uint8_t kVersion = 1;
+constexpr uint8_t kVersion = 2;
+constexpr uint8_t kCompressed = 1;
+constexpr uint8_t kAfterOnly = 2;
 constexpr size_t kHeaderBytes = 20;
 constexpr int kZstdLevel = 3;
 constexpr size_t kCompressFrom = 256;         // smaller bodies are not worth a frame
@@ -49,7 +51,11 @@ uint32_t ChunkBegin(const TableGeometry& geometry, const TileId& tile) {
   return tile.group * geometry.tile_chunks();
 }
 
-absl::StatusOr<std::string> OpenBody(std::string_view bytes, uint32_t* count) {
+uint64_t Checksum(const std::string& raw, uint8_t flags) {
+  return Hash64Of(raw.data(), raw.size()) + (flags & kAfterOnly);
+}
+
+absl::StatusOr<std::string> OpenBody(std::string_view bytes, uint32_t* count, PatchValues* values) {
   const auto damaged = [] { return DataLoss("a patch of the history is damaged"); };
   if (bytes.size() < kHeaderBytes || LoadLittle<uint16_t>(bytes.data()) != kMagic) return damaged();
   const auto version = static_cast<uint8_t>(bytes[2]);
@@ -60,15 +66,17 @@ absl::StatusOr<std::string> OpenBody(std::string_view bytes, uint32_t* count) {
   *count = LoadLittle<uint32_t>(bytes.data() + 4);
   const uint32_t raw_bytes = LoadLittle<uint32_t>(bytes.data() + 8);
   const uint64_t checksum = LoadLittle<uint64_t>(bytes.data() + 12);
-  const auto compressed = static_cast<uint8_t>(bytes[3]);
-  if (compressed > 1) return damaged();
+  const auto flags = static_cast<uint8_t>(bytes[3]);
+  if (flags > (kCompressed | kAfterOnly)) return damaged();
+  *values = (flags & kAfterOnly) != 0 ? PatchValues::kAfter : PatchValues::kBeforeAndAfter;
   const std::string_view body = bytes.substr(kHeaderBytes);
-  // What bounds both numbers: a delta takes at least 3 bytes and at most kDeltaBytesMax.
-  if (raw_bytes > uint64_t{*count} * kDeltaBytesMax || raw_bytes < uint64_t{*count} * 3) {
+  // What bounds both numbers: an integer takes at least one byte, a delta at most kDeltaBytesMax.
+  const uint64_t integers = *values == PatchValues::kAfter ? 2 : 3;
+  if (raw_bytes > uint64_t{*count} * kDeltaBytesMax || raw_bytes < uint64_t{*count} * integers) {
     return damaged();
   }
   std::string raw;
-  if (compressed == 0) {
+  if ((flags & kCompressed) == 0) {
     raw = body;
   } else {
     const unsigned long long announced = ZSTD_getFrameContentSize(body.data(), body.size());
@@ -77,7 +85,7 @@ absl::StatusOr<std::string> OpenBody(std::string_view bytes, uint32_t* count) {
     const size_t got = ZSTD_decompress(raw.data(), raw.size(), body.data(), body.size());
     if (ZSTD_isError(got) != 0 || got != raw_bytes) return damaged();
   }
-  if (raw.size() != raw_bytes || Hash64Of(raw.data(), raw.size()) != checksum) return damaged();
+  if (raw.size() != raw_bytes || Checksum(raw, flags) != checksum) return damaged();
   return raw;
 }
 
@@ -110,13 +118,15 @@ DeltaPlace PlaceOf(const TableGeometry& geometry, const TileId& tile, uint32_t i
   return {tile.neuron_block * kBlockNeurons + index % kBlockNeurons, chunk, code};
 }
 
-void EncodePatch(const TileDeltas& deltas, std::string* out) {
+void EncodePatch(const TileDeltas& deltas, PatchValues values, std::string* out) {
+  const bool with_before = values == PatchValues::kBeforeAndAfter;
   std::string raw;
   uint32_t next = 0;
   for (const EntryDelta& delta : deltas) {
+    const int16_t from = with_before ? delta.before : int16_t{0};
     AppendVarint(delta.index - next, &raw);
-    AppendVarint(ZigZag(delta.before), &raw);
-    AppendVarint(ZigZag(int32_t{delta.after} - delta.before), &raw);
+    if (with_before) AppendVarint(ZigZag(from), &raw);
+    AppendVarint(ZigZag(int32_t{delta.after} - from), &raw);
     next = delta.index + 1;
   }
   std::string packed;
@@ -130,18 +140,24 @@ void EncodePatch(const TileDeltas& deltas, std::string* out) {
   out->clear();
   AppendLittle(kMagic, out);
   AppendLittle(kVersion, out);
-  AppendLittle(static_cast<uint8_t>(compressed), out);
+  const auto flags =
+      static_cast<uint8_t>((compressed ? kCompressed : 0) | (with_before ? 0 : kAfterOnly));
+  AppendLittle(flags, out);
   AppendLittle(static_cast<uint32_t>(deltas.size()), out);
   AppendLittle(static_cast<uint32_t>(raw.size()), out);
-  AppendLittle(Hash64Of(raw.data(), raw.size()), out);
+  AppendLittle(Checksum(raw, flags), out);
   out->append(compressed ? packed : raw);
 }
 
 absl::StatusOr<TileDeltas> DecodePatch(std::string_view bytes, const TableGeometry& geometry,
-                                       const TileId& tile) {
+                                       const TileId& tile, PatchValues* values) {
   const auto damaged = [] { return DataLoss("a patch of the history does not fit its tile"); };
   uint32_t count = 0;
-  LUTDB_ASSIGN_OR_RETURN(const std::string raw, OpenBody(bytes, &count));
+  PatchValues held = PatchValues::kBeforeAndAfter;
+  LUTDB_ASSIGN_OR_RETURN(const std::string raw, OpenBody(bytes, &count, &held));
+  const bool with_before = held == PatchValues::kBeforeAndAfter;
+  if (!with_before && values == nullptr) return damaged();
+  if (values != nullptr) *values = held;
   const uint32_t entries = TileEntries(geometry, tile);
   const uint32_t lanes =
       std::min(kBlockNeurons, geometry.neurons() - tile.neuron_block * kBlockNeurons);
@@ -152,7 +168,7 @@ absl::StatusOr<TileDeltas> DecodePatch(std::string_view bytes, const TableGeomet
   uint64_t next = 0;
   for (EntryDelta& delta : deltas) {
     uint32_t gap = 0, before = 0, change = 0;
-    if (!ReadVarint(raw, &at, &gap) || !ReadVarint(raw, &at, &before) ||
+    if (!ReadVarint(raw, &at, &gap) || (with_before && !ReadVarint(raw, &at, &before)) ||
         !ReadVarint(raw, &at, &change)) {
       return damaged();
     }

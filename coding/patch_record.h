@@ -2,7 +2,9 @@
 //
 // Entries are named inside their tile by (first code of the chunk within the tile + code) * 64 +
 // neuron, and kept as gap, value before and difference, in variable-length integers: an edit of a
-// few neighbouring entries takes a few bytes each, before ZSTD is tried.
+// few neighbouring entries takes a few bytes each, before ZSTD is tried. A patch may leave the
+// values before out: a commit is durable before they are known (query/quick_commit.cc), and whoever
+// reads one without them finds them at its parent.
 #pragma once
 
 #include <cstdint>
@@ -38,10 +40,13 @@ struct DeltaPlace {
 // index < TileEntries(geometry, tile).
 DeltaPlace PlaceOf(const TableGeometry& geometry, const TileId& tile, uint32_t index);
 
-void EncodePatch(const TileDeltas& deltas, std::string* out);
-// DataLoss when damaged or when an index or value cannot belong to the tile.
+enum class PatchValues : uint8_t { kBeforeAndAfter, kAfter };
+
+void EncodePatch(const TileDeltas& deltas, PatchValues values, std::string* out);
+// DataLoss when damaged or when an index or value cannot belong to the tile. *values says which the
+// patch holds; without `before` that is 0. Null: a patch that lacks them counts as damaged.
 absl::StatusOr<TileDeltas> DecodePatch(std::string_view bytes, const TableGeometry& geometry,
-                                       const TileId& tile);
+                                       const TileId& tile, PatchValues* values = nullptr);
 
 // state := state, then deltas. An entry that is back at the value it had before leaves `state`.
 void FoldInto(const TileDeltas& deltas, TileDeltas* state);

@@ -183,7 +183,7 @@ Cursor Rocks::Scan(Family family, std::string_view begin, std::string_view end,
   return Cursor(std::move(state));
 }
 
-absl::Status Rocks::Apply(absl::Span<const Write> writes) {
+absl::Status Rocks::Apply(absl::Span<const Write> writes, Sync sync) {
   // A checksum per key guards the batch on its way through memory into the log and memtable.
   constexpr size_t kProtectionBytes = 8;
   rocksdb::WriteBatch batch(0, 0, kProtectionBytes, 0);
@@ -193,9 +193,9 @@ absl::Status Rocks::Apply(absl::Span<const Write> writes) {
                                                   : batch.Put(family, write.key, write.value);
     LUTDB_RETURN_IF_ERROR(Translate(added, state_->path));
   }
-  rocksdb::WriteOptions synced;
-  synced.sync = true;
-  return Translate(state_->database->Write(synced, &batch), state_->path);
+  rocksdb::WriteOptions options;
+  options.sync = sync == Sync::kNow;
+  return Translate(state_->database->Write(options, &batch), state_->path);
 }
 
 absl::Status Rocks::CopyTo(const std::string& path) const {

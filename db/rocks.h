@@ -69,6 +69,8 @@ class Cursor {
   std::unique_ptr<State> state_;
 };
 
+enum class Sync : uint8_t { kNow, kLater };
+
 struct Write {
   Family family;
   std::string key;
@@ -107,8 +109,8 @@ class Rocks {
   Cursor Scan(Family family, std::string_view begin, std::string_view end,
               uint64_t readahead_bytes = 0) const;
 
-  // One atomic batch, synced to disk before it returns.
-  absl::Status Apply(absl::Span<const Write> writes);
+  // One atomic batch, synced to disk before it returns or, with kLater, by the next that is.
+  absl::Status Apply(absl::Span<const Write> writes, Sync sync = Sync::kNow);
   // Ingests finished SST files (moved, not copied), atomically, disjoint from what is there and
   // from each other: FailedPrecondition when they overlap, and then none is taken. Durable on
   // return. All of one family.

@@ -263,7 +263,7 @@ class Baker {
     std::string bytes;
     for (const auto& [tile, deltas] : request_.since_build) {
       edited[tile.table] += deltas.size();
-      EncodePatch(deltas, &bytes);
+      EncodePatch(deltas, PatchValues::kBeforeAndAfter, &bytes);
       writes.push_back(
           {db::Family::kHistory,
            db::BakedKey(tile.table, tile.group, static_cast<uint16_t>(tile.neuron_block)), bytes});

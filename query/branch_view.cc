@@ -8,7 +8,7 @@ namespace lutdb {
 
 absl::StatusOr<std::unique_ptr<BranchView>> BranchView::Open(const StoreReader& store,
                                                              const std::string& ref) {
-  HistoryReader history(store.rocks(), store.geometries(), store.path());
+  HistoryReader history(store);
   LUTDB_ASSIGN_OR_RETURN(const std::string commit, history.Resolve(ref));
   const bool is_branch = history.BranchHead(ref).ok();
   auto view = std::unique_ptr<BranchView>(new BranchView(store, is_branch ? ref : ""));
@@ -61,10 +61,16 @@ absl::Status BranchView::ReadAgain(uint64_t counter) {
   const uint64_t published = feed_->published();
   LUTDB_ASSIGN_OR_RETURN(const std::unique_ptr<db::Rocks> rocks,
                          db::OpenHistory(store_.path(), options));
-  HistoryReader history(*rocks, store_.geometries(), store_.path());
+  std::shared_ptr<const Edits> known = edits_;
+  if (!HistoryReader(*rocks, store_, nullptr).Holds(known->commit())) {
+    // It was seen before its writer took it back (quick_commit.cc): begin again at the base.
+    LUTDB_ASSIGN_OR_RETURN(const std::string base, HistoryReader(store_).BaseCommit());
+    known = Edits().With({}, base, store_.geometries());
+  }
+  const HistoryReader history(*rocks, store_, known.get());
   LUTDB_ASSIGN_OR_RETURN(const std::string head, history.BranchHead(branch_));
-  LUTDB_ASSIGN_OR_RETURN(const TileChanges changes, history.Difference(edits_->commit(), head));
-  edits_ = edits_->With(changes, head, store_.geometries());
+  LUTDB_ASSIGN_OR_RETURN(const TileChanges changes, history.Difference(known->commit(), head));
+  edits_ = known->With(changes, head, store_.geometries());
   counter_ = counter;
   published_ = published;
   return absl::OkStatus();

@@ -31,16 +31,22 @@ uint64_t ReadCommitCounter(const std::string& path) {
   return got == sizeof(bytes) ? LoadLittle<uint64_t>(bytes) : 0;
 }
 
-absl::StatusOr<uint64_t> RaiseCommitCounter(const std::string& path) {
-  const uint64_t next = ReadCommitCounter(path) + 1;
+CommitCounter::~CommitCounter() {
+  if (file_ >= 0) ::close(file_);
+}
+
+absl::StatusOr<uint64_t> CommitCounter::Raise() {
+  if (file_ < 0) {
+    value_ = ReadCommitCounter(path_);
+    file_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (file_ < 0) return Unavailable("{} cannot be written: {}", path_, std::strerror(errno));
+  }
   char bytes[sizeof(uint64_t)];
-  StoreLittle(next, bytes);
-  const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-  if (file < 0) return Unavailable("{} cannot be written: {}", path, std::strerror(errno));
-  const ssize_t put = ::pwrite(file, bytes, sizeof(bytes), 0);
-  ::close(file);
-  if (put != sizeof(bytes)) return Unavailable("{} cannot be written", path);
-  return next;
+  StoreLittle(value_ + 1, bytes);
+  if (::pwrite(file_, bytes, sizeof(bytes), 0) != sizeof(bytes)) {
+    return Unavailable("{} cannot be written", path_);
+  }
+  return ++value_;
 }
 
 std::shared_ptr<CommitFeed> CommitFeed::Of(const std::string& store) {

@@ -18,11 +18,24 @@ namespace lutdb {
 
 // The counter: 8 bytes, little-endian; raised after each change of a branch by the one writer, who
 // holds the store's lock. Absent (nothing was ever committed) and unreadable count as 0.
-// Both take its path; reading allocates nothing.
+// Reading takes its path and allocates nothing.
 std::string CommitCounterPath(const std::string& store);
 uint64_t ReadCommitCounter(const std::string& path);
-// Returns the new value.
-absl::StatusOr<uint64_t> RaiseCommitCounter(const std::string& path);
+
+// The writer's side. Not thread-safe.
+class CommitCounter {
+ public:
+  explicit CommitCounter(std::string path) : path_(std::move(path)) {}
+  ~CommitCounter();
+  CommitCounter(const CommitCounter&) = delete;
+  // Returns the new value. Unavailable when the file cannot be written.
+  absl::StatusOr<uint64_t> Raise();
+
+ private:
+  const std::string path_;
+  int file_ = -1;  // opened by the first Raise
+  uint64_t value_ = 0;
+};
 
 // One per store and process. Thread-safe.
 class CommitFeed {

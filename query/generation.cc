@@ -126,6 +126,12 @@ absl::Status History::Bake(const std::string& ref, const ProgressFn& progress,
     return FailedPrecondition("nothing to bake: the base generation holds {} already",
                               commit.empty() ? "the build" : commit.substr(0, 12));
   }
+  // A new base is the last place where the values that a commit replaced can be looked up.
+  LUTDB_ASSIGN_OR_RETURN(const auto ancestry, state.history().Ancestry(commit, UINT64_MAX));
+  for (const CommitRecord& ancestor : ancestry) {
+    LUTDB_RETURN_IF_ERROR(state.Complete(ancestor.info.id));
+  }
+  LUTDB_RETURN_IF_ERROR(state.Settle());
   LUTDB_ASSIGN_OR_RETURN(const TileChanges changes, state.history().FromBase(commit));
   const auto edits = Edits().With(changes, commit, state.geometries());
   BakeRequest request = {

@@ -23,7 +23,9 @@ absl::StatusOr<std::unique_ptr<History>> History::Open(const std::string& store,
 absl::StatusOr<std::vector<EntryChange>> History::Preview(const std::string& branch,
                                                           absl::Span<const EntryEdit> edits) const {
   const std::lock_guard lock(state_->mutex);
-  LUTDB_ASSIGN_OR_RETURN(const TileChanges changes, state_->Against(branch, edits));
+  LUTDB_ASSIGN_OR_RETURN(TileChanges values, state_->NewValues(edits));
+  LUTDB_ASSIGN_OR_RETURN(const std::shared_ptr<const Edits> head, state_->Head(branch));
+  LUTDB_ASSIGN_OR_RETURN(const TileChanges changes, state_->Against(*head, std::move(values)));
   return state_->List(changes);
 }
 
@@ -31,12 +33,7 @@ absl::StatusOr<CommitInfo> History::Commit(const std::string& branch,
                                            absl::Span<const EntryEdit> edits,
                                            const CommitOptions& options) {
   const std::lock_guard lock(state_->mutex);
-  LUTDB_RETURN_IF_ERROR(state_->CheckWritable());
-  LUTDB_ASSIGN_OR_RETURN(const TileChanges changes, state_->Against(branch, edits));
-  if (changes.empty()) {
-    return FailedPrecondition("nothing changes: every entry named already has that value");
-  }
-  return state_->Append(branch, changes, options, "");
+  return state_->Commit(branch, edits, options);
 }
 
 absl::StatusOr<std::string> History::Resolve(const std::string& ref) const {
@@ -57,6 +54,7 @@ absl::StatusOr<std::vector<CommitInfo>> History::Log(const std::string& ref,
 
 absl::StatusOr<std::vector<EntryChange>> History::Changes(const std::string& commit) const {
   const std::lock_guard lock(state_->mutex);
+  LUTDB_RETURN_IF_ERROR(state_->Settle());
   LUTDB_ASSIGN_OR_RETURN(const std::string id, state_->history().Resolve(commit));
   if (id.empty()) return std::vector<EntryChange>();
   LUTDB_ASSIGN_OR_RETURN(const TileChanges changes, state_->history().ReadPatches(id));
@@ -66,6 +64,7 @@ absl::StatusOr<std::vector<EntryChange>> History::Changes(const std::string& com
 absl::StatusOr<std::vector<EntryChange>> History::Diff(const std::string& from,
                                                        const std::string& to) const {
   const std::lock_guard lock(state_->mutex);
+  LUTDB_RETURN_IF_ERROR(state_->Settle());
   const HistoryReader& history = state_->history();
   LUTDB_ASSIGN_OR_RETURN(const std::string a, history.Resolve(from));
   LUTDB_ASSIGN_OR_RETURN(const std::string b, history.Resolve(to));
@@ -76,6 +75,7 @@ absl::StatusOr<std::vector<EntryChange>> History::Diff(const std::string& from,
 absl::StatusOr<std::vector<std::vector<EntryOrigin>>> History::Blame(
     const std::string& ref, absl::Span<const EntryKey> keys) const {
   const std::lock_guard lock(state_->mutex);
+  LUTDB_RETURN_IF_ERROR(state_->Settle());
   const HistoryReader& history = state_->history();
   LUTDB_ASSIGN_OR_RETURN(const std::string id, history.Resolve(ref));
   LUTDB_ASSIGN_OR_RETURN(const auto commits, history.Ancestry(id, UINT64_MAX));
@@ -109,6 +109,7 @@ absl::StatusOr<std::vector<std::vector<EntryOrigin>>> History::Blame(
 
 absl::StatusOr<Hash128> History::ContentHash(const std::string& ref) const {
   const std::lock_guard lock(state_->mutex);
+  LUTDB_RETURN_IF_ERROR(state_->Settle());
   LUTDB_ASSIGN_OR_RETURN(const std::string id, state_->history().Resolve(ref));
   LUTDB_ASSIGN_OR_RETURN(const TileChanges changes, state_->history().FromBase(id));
   const auto edits = Edits().With(changes, id, state_->geometries());

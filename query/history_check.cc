@@ -41,7 +41,7 @@ class HistoryChecker {
     const auto commit = history_.ReadCommit(id);
     if (!commit.ok()) return Add(id, Message(commit.status()));
     for (const std::string& parent : commit->info.parents) waiting_.push_back(parent);
-    const auto patches = history_.ReadPatches(id);
+    const auto patches = history_.ReadNewValues(id);
     if (!patches.ok()) return Add(id, Message(patches.status()));
     if (CommitId(*commit, *patches) != id) Add(id, "its entries are not those it was made of");
   }
@@ -68,6 +68,7 @@ class HistoryChecker {
 
 absl::StatusOr<HistoryReport> History::Check() const {
   const std::lock_guard lock(state_->mutex);
+  LUTDB_RETURN_IF_ERROR(state_->Settle());
   return HistoryChecker(state_->history()).Run();
 }
 

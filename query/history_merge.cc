@@ -44,6 +44,7 @@ absl::StatusOr<CommitInfo> History::Revert(const std::string& branch, const std:
   const std::lock_guard lock(state_->mutex);
   State& state = *state_;
   LUTDB_RETURN_IF_ERROR(state.CheckWritable());
+  LUTDB_RETURN_IF_ERROR(state.Settle());
   const HistoryReader& history = state.history();
   LUTDB_ASSIGN_OR_RETURN(const std::string head, history.BranchHead(branch));
   LUTDB_ASSIGN_OR_RETURN(const std::string id, history.Resolve(commit));
@@ -78,6 +79,7 @@ absl::StatusOr<CommitInfo> History::Merge(const std::string& branch, const std::
   State& state = *state_;
   conflicts->clear();
   LUTDB_RETURN_IF_ERROR(state.CheckWritable());
+  LUTDB_RETURN_IF_ERROR(state.Settle());
   const HistoryReader& history = state.history();
   LUTDB_ASSIGN_OR_RETURN(const std::string ours, history.BranchHead(branch));
   LUTDB_ASSIGN_OR_RETURN(const std::string theirs, history.Resolve(other));

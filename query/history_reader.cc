@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/status.h"
+#include "query/lookup.h"
 
 namespace lutdb {
 namespace {
@@ -91,7 +92,8 @@ const TableGeometry* HistoryReader::GeometryOf(const TileId& tile) const {
   return exists ? &geometry : nullptr;
 }
 
-absl::StatusOr<TileChanges> HistoryReader::ReadTiles(const std::string& prefix) const {
+absl::StatusOr<TileChanges> HistoryReader::ReadTiles(const std::string& prefix,
+                                                     bool* lacking) const {
   TileChanges changes;
   db::Cursor cursor = rocks_.Scan(db::Family::kHistory, prefix, PrefixEnd(prefix));
   for (; cursor.Valid(); cursor.Next()) {
@@ -100,18 +102,47 @@ absl::StatusOr<TileChanges> HistoryReader::ReadTiles(const std::string& prefix) 
     if (geometry == nullptr) {
       return DataLoss("{}: the history names a tile that no table has", store_);
     }
-    auto deltas = DecodePatch(cursor.value(), *geometry, tile);
+    PatchValues values = PatchValues::kBeforeAndAfter;
+    auto deltas =
+        DecodePatch(cursor.value(), *geometry, tile, lacking == nullptr ? nullptr : &values);
     if (!deltas.ok()) {
       return Error(deltas.status().code(), "{}: {}", store_, Message(deltas.status()));
     }
+    if (lacking != nullptr) *lacking = *lacking || values == PatchValues::kAfter;
     changes[tile] = *std::move(deltas);
   }
   LUTDB_RETURN_IF_ERROR(cursor.status());
   return changes;
 }
 
-absl::StatusOr<TileChanges> HistoryReader::ReadPatches(const std::string& id) const {
-  return ReadTiles(PatchPrefix(id));
+absl::StatusOr<TileChanges> HistoryReader::ReadPatches(const std::string& id, bool* lacking) const {
+  bool lacks = false;
+  LUTDB_ASSIGN_OR_RETURN(TileChanges changes, ReadTiles(PatchPrefix(id), &lacks));
+  if (lacking != nullptr) *lacking = lacks;
+  if (!lacks) return changes;
+  return WithValuesBefore(id, std::move(changes));
+}
+
+absl::StatusOr<TileChanges> HistoryReader::ReadNewValues(const std::string& id) const {
+  bool lacks = false;
+  return ReadTiles(PatchPrefix(id), &lacks);
+}
+
+absl::StatusOr<TileChanges> HistoryReader::WithValuesBefore(const std::string& id,
+                                                            TileChanges changes) const {
+  LUTDB_ASSIGN_OR_RETURN(const CommitRecord commit, ReadCommit(id));
+  const std::string parent = FirstParent(commit);
+  std::shared_ptr<const Edits> edits;
+  if (known_ != nullptr) {
+    LUTDB_ASSIGN_OR_RETURN(const TileChanges since, Difference(known_->commit(), parent));
+    edits = known_->With(since, parent, geometries_);
+  } else {
+    LUTDB_ASSIGN_OR_RETURN(const TileChanges since, FromBase(parent));
+    edits = Edits().With(since, parent, geometries_);
+  }
+  LUTDB_RETURN_IF_ERROR(FillValuesBefore(base_, *edits, &changes));
+  DropUnchanged(&changes);
+  return changes;
 }
 
 absl::StatusOr<TileDeltas> HistoryReader::ReadPatch(const std::string& id,
@@ -120,9 +151,14 @@ absl::StatusOr<TileDeltas> HistoryReader::ReadPatch(const std::string& id,
   if (absl::IsNotFound(bytes.status())) return TileDeltas();
   if (!bytes.ok()) return bytes.status();
   const TableGeometry* geometry = GeometryOf(tile);
-  if (geometry == nullptr)
+  if (geometry == nullptr) {
     return DataLoss("{}: the history names a tile that no table has", store_);
-  return DecodePatch(*bytes, *geometry, tile);
+  }
+  PatchValues values = PatchValues::kBeforeAndAfter;
+  LUTDB_ASSIGN_OR_RETURN(TileDeltas deltas, DecodePatch(*bytes, *geometry, tile, &values));
+  if (values == PatchValues::kBeforeAndAfter) return deltas;
+  LUTDB_ASSIGN_OR_RETURN(TileChanges whole, WithValuesBefore(id, {{tile, std::move(deltas)}}));
+  return whole.empty() ? TileDeltas() : whole.begin()->second;
 }
 
 absl::StatusOr<std::string> HistoryReader::BaseCommit() const {
@@ -182,7 +218,7 @@ absl::StatusOr<TileChanges> HistoryReader::FromBase(const std::string& to) const
     if (id.empty()) return Difference(base, to);  // not a descendant of what the base holds
     auto snapshot_of = rocks_.Get(db::Family::kHistory, SnapshotKey(id));
     if (snapshot_of.ok() && *snapshot_of == base) {
-      LUTDB_ASSIGN_OR_RETURN(TileChanges snapshot, ReadTiles(SnapshotPrefix(id)));
+      LUTDB_ASSIGN_OR_RETURN(TileChanges snapshot, ReadTiles(SnapshotPrefix(id), nullptr));
       return FoldChain(chain, std::move(snapshot));
     }
     if (!snapshot_of.ok() && !absl::IsNotFound(snapshot_of.status())) return snapshot_of.status();

@@ -8,17 +8,24 @@
 #include "absl/status/statusor.h"
 #include "coding/levels.h"
 #include "db/rocks.h"
+#include "query/edits.h"
 #include "query/history_records.h"
+#include "query/store_reader.h"
 
 namespace lutdb {
 
 // Reads of an open database: what a writer commits later through the same Rocks is seen, what
-// another process commits is not. Thread-safe; both arguments outlive it.
+// another process commits is not. Thread-safe; its arguments outlive it.
 class HistoryReader {
  public:
-  HistoryReader(const db::Rocks& rocks, const std::vector<TableGeometry>& geometries,
-                std::string store)
-      : rocks_(rocks), geometries_(geometries), store_(std::move(store)) {}
+  explicit HistoryReader(const StoreReader& base) : HistoryReader(base.rocks(), base, nullptr) {}
+  // known: the entries of `base`, whose generation need not be that of `rocks`, at some commit.
+  HistoryReader(const db::Rocks& rocks, const StoreReader& base, const Edits* known)
+      : rocks_(rocks),
+        base_(base),
+        known_(known),
+        geometries_(base.geometries()),
+        store_(base.path()) {}
 
   using Refs = std::map<std::string, std::string>;  // name -> commit id; "": the build
   // "main" is always there.
@@ -29,8 +36,17 @@ class HistoryReader {
   // Of a branch, a tag, a commit id or a prefix of one. NotFound, InvalidArgument when ambiguous.
   absl::StatusOr<std::string> Resolve(const std::string& ref) const;
 
+  // Whether there is such a commit; "", the build, always is.
+  bool Holds(const std::string& id) const {
+    return id.empty() ||
+           !absl::IsNotFound(rocks_.Get(db::Family::kHistory, CommitKey(id)).status());
+  }
   absl::StatusOr<CommitRecord> ReadCommit(const std::string& id) const;
-  absl::StatusOr<TileChanges> ReadPatches(const std::string& id) const;
+  // With the values before, which are looked up at the parent when the patches lack them
+  // (query/quick_commit.cc). *lacking (not null): whether they did.
+  absl::StatusOr<TileChanges> ReadPatches(const std::string& id, bool* lacking = nullptr) const;
+  // The patches as they are: `before` may be 0 for want of the value.
+  absl::StatusOr<TileChanges> ReadNewValues(const std::string& id) const;
   // What a commit changed in one tile; often nothing.
   absl::StatusOr<TileDeltas> ReadPatch(const std::string& id, const TileId& tile) const;
 
@@ -49,12 +65,15 @@ class HistoryReader {
 
  private:
   absl::StatusOr<Refs> ReadRefs(const std::string& prefix) const;
-  absl::StatusOr<TileChanges> ReadTiles(const std::string& prefix) const;
+  absl::StatusOr<TileChanges> ReadTiles(const std::string& prefix, bool* lacking) const;
+  absl::StatusOr<TileChanges> WithValuesBefore(const std::string& id, TileChanges changes) const;
   absl::StatusOr<TileChanges> FoldChain(const std::vector<std::string>& newest_first,
                                         TileChanges start) const;
   const TableGeometry* GeometryOf(const TileId& tile) const;  // null: there is no such tile
 
   const db::Rocks& rocks_;
+  const StoreReader& base_;
+  const Edits* const known_;
   const std::vector<TableGeometry>& geometries_;
   const std::string store_;
 };

@@ -64,6 +64,13 @@ uint64_t CountEntries(const TileChanges& changes) {
   return count;
 }
 
+void DropUnchanged(TileChanges* changes) {
+  for (auto tile = changes->begin(); tile != changes->end();) {
+    std::erase_if(tile->second, [](const EntryDelta& d) { return d.before == d.after; });
+    tile = tile->second.empty() ? changes->erase(tile) : std::next(tile);
+  }
+}
+
 std::string TileSuffix(const TileId& tile) {
   return db::TileKey(tile.table, tile.group, static_cast<uint16_t>(tile.neuron_block));
 }
@@ -131,7 +138,6 @@ std::string CommitId(const CommitRecord& commit, const TileChanges& changes) {
     std::string plain;  // not the encoded patch: ids outlive the choice of a compressor
     for (const EntryDelta& delta : deltas) {
       AppendLittle(delta.index, &plain);
-      AppendLittle(delta.before, &plain);
       AppendLittle(delta.after, &plain);
     }
     add(plain);

@@ -45,6 +45,8 @@ void FoldAll(const TileChanges& more, TileChanges* changes);
 // The change that undoes `changes`.
 TileChanges Reversed(TileChanges changes);
 uint64_t CountEntries(const TileChanges& changes);
+// Removes entries whose value stays as it was.
+void DropUnchanged(TileChanges* changes);
 
 std::string TileSuffix(const TileId& tile);
 absl::StatusOr<TileId> ParseTileSuffix(std::string_view suffix);
@@ -60,7 +62,8 @@ struct CommitRecord {
 // JSON text, so that a history can be read without lutdb.
 std::string SerializeCommit(const CommitRecord& commit);
 absl::StatusOr<CommitRecord> ParseCommit(const std::string& id, std::string_view bytes);
-// XXH3-128 over the commit's fields and its patches, as 32 digits.
+// XXH3-128 over the commit's fields and the new values of its patches, as 32 digits. (The values
+// before are those of its first parent, whose id is among the fields.)
 std::string CommitId(const CommitRecord& commit, const TileChanges& changes);
 
 bool IsCommitId(const std::string& text);

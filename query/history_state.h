@@ -11,6 +11,7 @@
 #include "query/commit_feed.h"
 #include "query/edits.h"
 #include "query/history_reader.h"
+#include "query/side_thread.h"
 #include "query/store_reader.h"
 
 namespace lutdb {
@@ -29,9 +30,15 @@ struct History::State {
   // The edits at the head of a branch, kept from commit to commit. NotFound.
   absl::StatusOr<std::shared_ptr<const Edits>> Head(const std::string& branch);
 
-  // Edits as changes against the head of a branch; those that change nothing are left out.
-  absl::StatusOr<TileChanges> Against(const std::string& branch, absl::Span<const EntryEdit> edits);
+  // Edits by tile, the values before not filled in. Errors of History::Preview.
+  absl::StatusOr<TileChanges> NewValues(absl::Span<const EntryEdit> edits) const;
+  // New values as changes against a commit; those that change nothing are left out.
+  absl::StatusOr<TileChanges> Against(const Edits& head, TileChanges changes) const;
 
+  // New values as a commit: quickly when they are few (quick_commit.cc). Errors of
+  // History::Commit.
+  absl::StatusOr<CommitInfo> Commit(const std::string& branch, absl::Span<const EntryEdit> edits,
+                                    const CommitOptions& options);
   // Writes a commit whose changes are against the head of the branch, durably, moves the branch and
   // tells the readers. second_parent: of a merge.
   absl::StatusOr<CommitInfo> Append(const std::string& branch, const TileChanges& changes,
@@ -41,25 +48,60 @@ struct History::State {
   absl::Status CheckNewName(const std::string& name) const;
   absl::Status CheckEdit(const EntryEdit& edit) const;
   absl::Status Put(const std::string& key, const std::string& value, bool is_delete = false);
+  // Writes what quick commits left for later. Before reading patches.
+  absl::Status Settle();
+  // Gives a commit of a killed process the values it replaced; written with what is written next.
+  absl::Status Complete(const std::string& id);
 
   std::string Where(uint32_t table, const DeltaPlace& place) const;
   std::vector<EntryChange> List(const TileChanges& changes) const;
 
+  explicit State(const std::string& store_path)
+      : path(store_path), counter(CommitCounterPath(path)) {}
+  ~State();
+
   std::mutex mutex;
-  std::string path;
+  const std::string path;
   HistoryOptions options;
   std::unique_ptr<StoreReader> store;  // holds the lock when writing
   db::Rocks* rocks = nullptr;          // the store's own; null when reading
   std::unique_ptr<HistoryReader> reader;
   std::shared_ptr<CommitFeed> feed;
+  CommitCounter counter;
   std::map<std::string, std::shared_ptr<const Edits>> heads;
+  CommitRecord last_commit;  // that was written here
+  // Patches of the last quick commit, now with the values before, for the next batch.
+  std::vector<db::Write> values_before;
 
  private:
-  absl::StatusOr<TileChanges> Sorted(TileChanges changes) const;
+  absl::StatusOr<CommitRecord> ParentRecord(const std::string& id) const;
   absl::StatusOr<CommitRecord> Describe(const CommitOptions& options, const std::string& parent,
                                         const std::string& second_parent,
                                         const TileChanges& changes) const;
-  absl::Status Announce(CommitFeed::Item item);
+  absl::Status CheckParent(const CommitOptions& options, const std::string& branch,
+                           const std::string& head) const;
+  // edited: entries that differ from the base at the commit.
+  static bool SnapshotDue(const CommitRecord& commit, uint64_t edited);
+  absl::StatusOr<CommitInfo> AppendChanges(const std::string& branch, const TileChanges& changes,
+                                           const CommitOptions& options);
+  absl::StatusOr<CommitInfo> CommitQuickly(const std::string& branch,
+                                           std::shared_ptr<const Edits> head, CommitRecord commit,
+                                           TileChanges values, const CommitOptions& options);
+  absl::Status TakeBack(const std::string& branch, const std::string& parent,
+                        const CommitRecord& commit, const TileChanges& values);
+  absl::Status Write(std::vector<db::Write> writes);
+  // A commit is durable: moves the branch in memory and tells the readers.
+  absl::Status Advance(const std::string& branch, const std::string& parent,
+                       std::shared_ptr<const Edits> next, TileChanges changes);
+
+  std::shared_ptr<const Edits> retired_;  // freed by the side thread
+  std::unique_ptr<SideThread> side_;      // last: it works on the others
 };
+
+// Records of a commit, for one batch.
+void PutTiles(const std::string& prefix, const TileChanges& changes, PatchValues values,
+              std::vector<db::Write>* writes);
+void PutCommit(const std::string& branch, const CommitRecord& commit,
+               std::vector<db::Write>* writes);
 
 }  // namespace lutdb

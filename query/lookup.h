@@ -19,9 +19,9 @@ namespace lutdb {
 // range; every code exists in every chunk.
 struct Selection {
   uint32_t table = 0;
-  std::vector<uint32_t> neurons;
-  std::vector<uint32_t> chunks;
-  std::vector<uint32_t> codes;
+  std::vector<uint32_t> neurons = {};
+  std::vector<uint32_t> chunks = {};
+  std::vector<uint32_t> codes = {};
 };
 
 // Writes neurons x chunks x codes entries, codes fastest. DataLoss when a record is missing or
@@ -36,5 +36,8 @@ absl::Status GatherEntries(const StoreReader& store, const Workers& workers,
 // Puts the edits of a commit over entries that one of the two above gathered.
 void ApplyEdits(const Edits& edits, const Selection& selection, int16_t* out);
 void ApplyEdits(const Edits& edits, absl::Span<const EntryKey> keys, int16_t* out);
+
+// Sets the value before of every change to what the entry is at the commit of `edits`.
+absl::Status FillValuesBefore(const StoreReader& store, const Edits& edits, TileChanges* changes);
 
 }  // namespace lutdb

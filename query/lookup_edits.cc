@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/status.h"
 #include "query/lookup.h"
 
 namespace lutdb {
@@ -52,6 +53,24 @@ void ApplyEdits(const Edits& edits, absl::Span<const EntryKey> keys, int16_t* ou
   for (size_t i = 0; i < keys.size(); ++i) {
     out[i] = edits.Value(keys[i].table, keys[i].neuron, keys[i].chunk, keys[i].code, out[i]);
   }
+}
+
+absl::Status FillValuesBefore(const StoreReader& store, const Edits& edits, TileChanges* changes) {
+  std::vector<EntryKey> keys;
+  for (const auto& [tile, deltas] : *changes) {
+    for (const EntryDelta& delta : deltas) {
+      const DeltaPlace place = PlaceOf(store.geometry(tile.table), tile, delta.index);
+      keys.push_back({tile.table, place.neuron, place.chunk, place.code});
+    }
+  }
+  std::vector<int16_t> before(keys.size());
+  LUTDB_RETURN_IF_ERROR(GatherEntries(store, Workers(1), keys, before.data()));
+  ApplyEdits(edits, keys, before.data());
+  auto value = before.begin();
+  for (auto& [tile, deltas] : *changes) {
+    for (EntryDelta& delta : deltas) delta.before = *value++;
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace lutdb

@@ -160,7 +160,7 @@ absl::StatusOr<std::unique_ptr<Store>> Store::Open(const std::string& path,
   auto state = std::make_unique<State>(std::move(reader), options.threads);
   LUTDB_ASSIGN_OR_RETURN(state->view, BranchView::Open(*state->reader, options.at));
   state->info = DescribeStore(*state->reader);
-  const HistoryReader history(state->reader->rocks(), state->reader->geometries(), path);
+  const HistoryReader history(*state->reader);
   LUTDB_ASSIGN_OR_RETURN(const HistoryReader::Refs branches, history.Branches());
   for (const auto& [name, commit] : branches) state->info.branches.push_back(name);
   LUTDB_ASSIGN_OR_RETURN(const Graph graph, state->reader->LoadGraph());

@@ -66,7 +66,8 @@ TEST(FormatDoc, TheWorkedExampleIsWhatTheProgramWrites) {
   EXPECT_EQ(example["content hash"], hasher.Finish().Hex());
 
   std::string patch;
-  EncodePatch({{0, 28671, 28670}, {6 * kBlockNeurons, -28671, -28600}}, &patch);
+  EncodePatch({{0, 28671, 28670}, {6 * kBlockNeurons, -28671, -28600}},
+              PatchValues::kBeforeAndAfter, &patch);
   EXPECT_EQ(example["patch"], Hex(patch));
 }
 

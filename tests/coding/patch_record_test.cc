@@ -43,7 +43,7 @@ TEST(PatchRecord, ReadsBackWhatWasWritten) {
       for (const size_t count : {0, 1, 2, 40, 3000}) {
         const TileDeltas deltas = RandomDeltas(geometry, tile, count, &random);
         std::string bytes;
-        EncodePatch(deltas, &bytes);
+        EncodePatch(deltas, PatchValues::kBeforeAndAfter, &bytes);
         const auto back = DecodePatch(bytes, geometry, tile);
         ASSERT_TRUE(back.ok()) << Message(back.status());
         EXPECT_EQ(*back, deltas);
@@ -59,7 +59,7 @@ TEST(PatchRecord, NoFlippedBitGivesAWrongValue) {
   for (const size_t count : {3, 200}) {
     std::string bytes;
     const TileDeltas deltas = RandomDeltas(geometry, {0, 0, 0}, count, &random);
-    EncodePatch(deltas, &bytes);
+    EncodePatch(deltas, PatchValues::kBeforeAndAfter, &bytes);
     size_t noticed = 0;
     for (size_t bit = 0; bit < bytes.size() * 8; ++bit) {
       std::string damaged = bytes;
@@ -78,12 +78,13 @@ TEST(PatchRecord, NoFlippedBitGivesAWrongValue) {
 TEST(PatchRecord, APatchOfAnotherTileIsRefused) {
   const TableGeometry geometry = Geometry();
   std::string bytes;
-  EncodePatch({{63, 0, 1}}, &bytes);  // neuron 63: the second block has 6 neurons
+  EncodePatch({{63, 0, 1}}, PatchValues::kBeforeAndAfter,
+              &bytes);  // neuron 63: the second block has 6 neurons
   EXPECT_TRUE(DecodePatch(bytes, geometry, {0, 0, 0}).ok());
   EXPECT_FALSE(DecodePatch(bytes, geometry, {0, 0, 1}).ok());
-  EncodePatch({{TileEntries(geometry, {0, 0, 0}), 0, 1}}, &bytes);
+  EncodePatch({{TileEntries(geometry, {0, 0, 0}), 0, 1}}, PatchValues::kBeforeAndAfter, &bytes);
   EXPECT_FALSE(DecodePatch(bytes, geometry, {0, 0, 0}).ok());
-  EncodePatch({{0, 0, 200}}, &bytes);
+  EncodePatch({{0, 0, 200}}, PatchValues::kBeforeAndAfter, &bytes);
   EXPECT_FALSE(DecodePatch(bytes, Geometry(EntryType::kI8), {0, 0, 0}).ok());
 }
 

@@ -403,7 +403,7 @@ TEST(HistoryTest, CheckFindsWhatWasTamperedWith) {
     if (prefix == "c") {
       wrong.value.replace(wrong.value.find("\"m\""), 3, "\"n\"");
     } else {
-      EncodePatch({{5, 1, 2}}, &wrong.value);
+      EncodePatch({{5, 1, 2}}, PatchValues::kBeforeAndAfter, &wrong.value);
     }
     ASSERT_TRUE(opened->rocks->Apply({wrong}).ok());
     opened->rocks.reset();
@@ -527,7 +527,8 @@ TEST(HistoryTest, EightThreadsCommitAndEveryBatchIsOfOneCommit) {
       for (uint32_t n = 0; n < 70; n += 7) keys.push_back({0, n, n % 10, 3});
       std::vector<int16_t> got(keys.size());
       while (!done) {
-        ASSERT_TRUE(reader->GetEntries(keys, absl::MakeSpan(got)).ok());
+        const absl::Status read = reader->GetEntries(keys, absl::MakeSpan(got));
+        ASSERT_TRUE(read.ok()) << Message(read);
         const bool fresh = got[0] == store.table(0).Expected(0, 0, 3);
         for (const int16_t value : got) ASSERT_TRUE(fresh || value == got[0]);
       }

@@ -1,0 +1,111 @@
+// query/quick_commit.cc: a small commit is written before the values it replaces are known; what is
+// left of one whose process was killed then, or that turns out to change less, must not be seen.
+
+#include <gtest/gtest.h>
+
+#include "base/status.h"
+#include "db/manifest.h"
+#include "lutdb/history.h"
+#include "lutdb/store.h"
+#include "query/history_records.h"
+#include "tests/query/small_store.h"
+
+namespace lutdb {
+namespace {
+
+using testing::SmallStore;
+using testing::SpecOf;
+
+std::unique_ptr<History> Writing(const SmallStore& store) {
+  auto history = History::Open(store.path(), {.write = true});
+  EXPECT_TRUE(history.ok()) << Message(history.status());
+  return *std::move(history);
+}
+
+std::unique_ptr<Store> At(const SmallStore& store, const std::string& ref) {
+  OpenStoreOptions options;
+  options.at = ref;
+  auto opened = Store::Open(store.path(), options);
+  EXPECT_TRUE(opened.ok()) << Message(opened.status());
+  return *std::move(opened);
+}
+
+class QuickCommitTest : public ::testing::Test {
+ protected:
+  // Takes the values before out of a commit's patches, as a kill leaves them.
+  void Strip(const std::string& id) {
+    auto opened = db::OpenStore(store_.path(), db::Access::kWrite, db::OpenOptions());
+    ASSERT_TRUE(opened.ok());
+    std::vector<db::Write> writes;
+    db::Cursor cursor =
+        opened->rocks->Scan(db::Family::kHistory, PatchPrefix(id), PrefixEnd(PatchPrefix(id)));
+    for (; cursor.Valid(); cursor.Next()) {
+      const auto tile = ParseTileSuffix(cursor.key().substr(PatchPrefix(id).size()));
+      const auto deltas = DecodePatch(cursor.value(), store_.table(tile->table).geometry(), *tile);
+      ASSERT_TRUE(deltas.ok());
+      std::string bytes;
+      EncodePatch(*deltas, PatchValues::kAfter, &bytes);
+      writes.push_back({db::Family::kHistory, std::string(cursor.key()), bytes});
+    }
+    ASSERT_FALSE(writes.empty());
+    ASSERT_TRUE(opened->rocks->Apply(writes).ok());
+  }
+  const SmallStore store_{"history_quick", {SpecOf({})}};
+};
+
+TEST_F(QuickCommitTest, ValuesBeforeAreFoundAtTheParent) {
+  std::vector<CommitInfo> commits;
+  std::vector<std::vector<EntryChange>> changes;
+  {
+    auto history = Writing(store_);
+    for (int i = 0; i < 3; ++i) {
+      const auto commit =
+          history->Commit("main", {{0, 3, 1, 2, 50 + i}, {0, 60u + i, 4, 1, 9}}, {});
+      ASSERT_TRUE(commit.ok());
+      commits.push_back(*commit);
+      changes.push_back(*history->Changes(commit->id));
+      EXPECT_EQ(changes.back().size(), 2u);
+    }
+  }
+  const auto reader = At(store_, "main");
+  Strip(commits.back().id);
+  {
+    const auto history = History::Open(store_.path(), {});
+    EXPECT_EQ(*(*history)->Changes(commits[2].id), changes[2]);
+    EXPECT_EQ((*history)->Diff(commits[0].id, "main")->size(), 3u);
+    const auto blame = (*history)->Blame("main", {{0, 3, 1, 2}});
+    ASSERT_EQ(blame->front().size(), 3u);
+    EXPECT_EQ(blame->front()[0].before, 51);
+    EXPECT_TRUE((*history)->Check()->problems.empty());
+  }
+  auto history = Writing(store_);
+  const auto head = At(store_, "main");
+  int16_t got = 0;
+  ASSERT_TRUE(head->GetEntries({{0, 3, 1, 2}}, absl::MakeSpan(&got, 1)).ok());
+  EXPECT_EQ(got, 52);
+  // The next commit makes it whole, so that a bake can forget the parent.
+  ASSERT_TRUE(history->Commit("main", {{0, 3, 1, 2, 7}}, {}).ok());
+  ASSERT_TRUE(history->Bake("main", {}, nullptr).ok());
+  EXPECT_EQ(*history->Changes(commits[2].id), changes[2]);
+  EXPECT_TRUE(history->Revert("main", history->Log("main")->front().id, {}).ok());
+  EXPECT_TRUE(history->Revert("main", commits[2].id, {}).ok());
+  EXPECT_TRUE(history->Check()->problems.empty());
+}
+
+TEST_F(QuickCommitTest, WhatChangesNothingIsTakenBack) {
+  auto history = Writing(store_);
+  ASSERT_TRUE(history->Commit("main", {{0, 3, 1, 2, 50}}, {}).ok());
+  EXPECT_TRUE(absl::IsFailedPrecondition(
+      history->Commit("main", {{0, 3, 1, 2, 50}}, {.message = "same"}).status()));
+  const auto part = history->Commit("main", {{0, 3, 1, 2, 50}, {0, 4, 1, 2, 51}}, {});
+  ASSERT_TRUE(part.ok());
+  EXPECT_EQ(part->entries, 1u);
+  EXPECT_EQ(history->Log("main")->size(), 2u);
+  EXPECT_EQ(history->Changes(part->id)->size(), 1u);
+  const auto report = history->Gc(true);
+  EXPECT_EQ(report->commits, 0u);
+  EXPECT_TRUE(history->Check()->problems.empty());
+}
+
+}  // namespace
+}  // namespace lutdb
