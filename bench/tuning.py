@@ -49,12 +49,19 @@ def singles(width, bits):
     return [([k], bits) for k in range(width)]
 
 
-def tuples(pixels, size, rounds, rng):
-    """Random tuples of pixels, every pixel once per round."""
+def tuples(images, count, size, reach, rng):
+    """Random tuples of pixels that differ between images: a first one as likely as its spread is
+    large, the others near it (a Gaussian of `reach` pixels, times their spread)."""
+    on = (images > 127).mean(0)
+    spread = np.sqrt(on * (1 - on))
+    row, column = np.divmod(np.arange(len(on)), 28)
     out = []
-    for _ in range(rounds):
-        order = rng.permutation(pixels)
-        out += [(sorted(int(p) for p in order[i:i + size]), 1) for i in range(0, len(order), size)]
+    for _ in range(count):
+        first = rng.choice(len(on), p=spread / spread.sum())
+        distance = (row - row[first]) ** 2 + (column - column[first]) ** 2
+        share = spread * np.exp(-distance / (2 * reach ** 2))
+        chosen = rng.choice(len(on), size, False, share / share.sum())
+        out.append((sorted(int(pixel) for pixel in chosen), 1))
     return out
 
 
@@ -76,13 +83,17 @@ def california(seed, chunks):
 
 
 def mnist(seed, flat):
+    """Pixels of one bit, above 127 or not, in tuples of 8. Which pixels are near and which differ
+    between images is read from the training images alone."""
     rng = np.random.default_rng(seed)
     (x, y), (xt, yt) = data.mnist("train"), data.mnist("test")
-    sets = [(np.where(p > 127, 1, -1).astype(np.float32), c) for p, c in ((x, y), (xt, yt))]
+    chunks = tuples(x, 392, 8, 3.0, rng) if flat else tuples(x, 98, 8, 4.0, rng)
+    used = sorted({pixel for chunk, _ in chunks for pixel in chunk})
+    chunks = [([used.index(pixel) for pixel in chunk], bits) for chunk, bits in chunks]
+    sets = [(np.where(p[:, used] > 127, 1, -1), c) for p, c in ((x, y), (xt, yt))]
     if flat:
-        return flat_graph(784, tuples(784, 8, 4, rng), 10), *sets
-    graph = hidden_graph(784, tuples(784, 8, 1, rng), 1, 16, 10, hidden_bits=4)
-    return graph, *sets
+        return flat_graph(len(used), chunks, 10), *sets
+    return hidden_graph(len(used), chunks, 1, 16, 10, hidden_bits=4), *sets
 
 
 def digits(seed):

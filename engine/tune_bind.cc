@@ -208,12 +208,12 @@ absl::Status Binder::AddIntegerOp(uint32_t index) {
 absl::Status Binder::AddThresholds(uint32_t index, uint32_t table_index) {
   TuneTable& table = binding_.network.tables[table_index];
   const TableGeometry& next = store_.geometry(binding_.table_ids[table_index]);
-  std::vector<uint32_t> codes(next.chunks());
-  for (uint32_t chunk = 0; chunk < codes.size(); ++chunk) codes[chunk] = next.codes(chunk);
+  std::vector<uint32_t> counts(next.chunks());
+  for (uint32_t chunk = 0; chunk < counts.size(); ++chunk) counts[chunk] = next.codes(chunk);
   LUTDB_ASSIGN_OR_RETURN(const std::string blob, store_.Blob(db::ThresholdsKey(index)));
   const uint32_t from = graph_.ops[index].inputs[0];
   LUTDB_ASSIGN_OR_RETURN(Thresholds parsed,
-                         ParseThresholds(blob, graph_.values[from].width, codes));
+                         ParseThresholds(blob, graph_.values[from].width, counts));
   // The sums' unit is that of the table before.
   const std::vector<float>* unit = nullptr;
   for (const TuneOp& op : binding_.network.ops) {

@@ -10,6 +10,7 @@
 #include "cli/command.h"
 #include "cli/data_flags.h"
 #include "cli/interrupt.h"
+#include "cli/propose_chunks.h"
 #include "cli/sizes.h"
 #include "cli/text_table.h"
 #include "lutdb/eval.h"
@@ -27,6 +28,7 @@ struct Flags {
   double valid_fraction = 0.1;
   TuneOptions options;
   ReconstructOptions reconstruct;
+  uint32_t propose = 0;  // this many pairs of inputs; 0: train
   bool dry_run = false;
   bool json = false;
 };
@@ -127,7 +129,12 @@ void Print(const TuneReport& report, Output& output) {
   output.Write(FormatFacts(facts));
 }
 
-absl::StatusOr<TuneReport> TuneTask(const Flags& flags) {
+struct TaskRows {
+  Dataset data;
+  RowSplit split;
+};
+
+absl::StatusOr<TaskRows> LoadTaskRows(const Flags& flags) {
   DataShape shape;
   {
     ModelOptions open;
@@ -140,15 +147,16 @@ absl::StatusOr<TuneReport> TuneTask(const Flags& flags) {
     }
     shape = ShapeOf(*model);
   }
-  LUTDB_ASSIGN_OR_RETURN(Dataset data, LoadDataset(flags.data.options, shape));
-  RowSplit split;
+  TaskRows rows;
+  LUTDB_ASSIGN_OR_RETURN(rows.data, LoadDataset(flags.data.options, shape));
   if (flags.valid.empty()) {
-    LUTDB_ASSIGN_OR_RETURN(split, SplitRows(data, flags.valid_fraction, flags.options.seed));
+    LUTDB_ASSIGN_OR_RETURN(rows.split,
+                           SplitRows(rows.data, flags.valid_fraction, flags.options.seed));
   } else {
     LUTDB_ASSIGN_OR_RETURN(const Dataset valid, LoadDataset(ValidOptions(flags), shape));
-    LUTDB_ASSIGN_OR_RETURN(split, Append(valid, &data));
+    LUTDB_ASSIGN_OR_RETURN(rows.split, Append(valid, &rows.data));
   }
-  return TuneRowsOf(flags.store, data, split, flags.options);
+  return rows;
 }
 
 absl::Status Tune(Flags& flags, Output& output) {
@@ -160,8 +168,13 @@ absl::Status Tune(Flags& flags, Output& output) {
     if (!flags.data.given()) {
       return InvalidArgument("the objective 'task' needs rows: --csv, --images, --inputs or --wav");
     }
-    report = TuneTask(flags);
+    LUTDB_ASSIGN_OR_RETURN(const TaskRows rows, LoadTaskRows(flags));
+    if (flags.propose > 0) {
+      return ProposeChunks(rows.data, rows.split, flags.propose, flags.json, output);
+    }
+    report = TuneRowsOf(flags.store, rows.data, rows.split, flags.options);
   } else {
+    if (flags.propose > 0) return InvalidArgument("--propose-chunks looks at rows, not at tokens");
     if (flags.tokens.empty()) {
       return InvalidArgument("the objective 'reconstruct' needs --tokens to calibrate on");
     }
@@ -249,6 +262,10 @@ Action DeclareTune(CLI::App& app) {
   app.add_option("--branch", options->branch, "Commit to this branch")->capture_default_str();
   app.add_option("-m,--message", options->message, "Of the commit")->type_name("TEXT");
   app.add_option("--author", options->author, "Of the commit")->type_name("NAME");
+  app.add_option("--propose-chunks", flags->propose,
+                 "Train nothing: list N pairs of inputs worth a joint table, best first")
+      ->check(Unlisted(CLI::Range(1, 10000)))
+      ->type_name("N");
   app.add_flag("--dry-run", flags->dry_run, "Train and report, commit nothing");
   AddThreads(app, &options->threads);
   AddWait(app, &options->wait_seconds);

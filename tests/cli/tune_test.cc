@@ -150,6 +150,67 @@ TEST_F(Tune, KilledRunsGoOn) {
   EXPECT_EQ(Hash(killed), Hash(whole));
 }
 
+// Whoever commits while a tune runs is not overwritten: the tune commits nothing and says what to
+// do.
+TEST_F(Tune, ABranchThatMovedMeanwhileIsLeftAlone) {
+  const std::string store = Fresh("moved.lut");
+  Words command = Command(store, {"--patience", "2000", "--checkpoint-seconds", "0"});
+  *std::find(command.begin(), command.end(), "20") = "2000";
+  command.insert(command.begin(), LUTDB_BINARY);
+  RunningProcess process(command, *scratch_ / "moved.err");
+  const std::filesystem::path folder = store + "/tune";
+  const auto has_begun = [&] {
+    return std::filesystem::exists(folder) && !std::filesystem::is_empty(folder);
+  };
+  for (int i = 0; i < 1000 && !has_begun(); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  ASSERT_TRUE(has_begun());
+  ASSERT_EQ(Lutdb({"set", store, "hidden[0, 0, 0]", "0.5", "-m", "by hand"}).exit_code, 0);
+  const std::string by_hand = Hash(store);
+  const ProcessResult result = process.Wait();
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_NE(result.err.find("others committed to 'main'"), std::string::npos) << result.err;
+  EXPECT_EQ(Hash(store), by_hand);
+  EXPECT_EQ(RunJson({"log", store, "--json"})["commits"].size(), 1u);
+}
+
+// y needs a and b together, and c by itself.
+TEST_F(Tune, ProposesPairsAndTrainsNothing) {
+  const std::string store = *scratch_ / "pairs.lut";
+  std::string graph = kGraph;
+  graph.replace(graph.find("\"width\": 2"), 10, "\"width\": 3");
+  WriteWholeFile(*scratch_ / "three.json", graph);
+  ASSERT_EQ(Lutdb({"build", *scratch_ / "three.json", store}).exit_code, 0);
+  std::string csv = "a,b,c,y\n";
+  for (int i = 0; i < 600; ++i) {
+    const double a = std::fmod(i * 0.618034, 2.0) - 1, b = std::fmod(i * 0.414214, 2.0) - 1;
+    const double c = std::fmod(i * 0.732051, 2.0) - 1;
+    csv += std::to_string(a) + "," + std::to_string(b) + "," + std::to_string(c) + "," +
+           std::to_string(a * b + c) + "\n";
+  }
+  WriteWholeFile(*scratch_ / "three.csv", csv);
+  const std::string before = Hash(store);
+  const Words words = {"tune", store, "--csv", *scratch_ / "three.csv", "--target", "y"};
+  Words json = words;
+  json.insert(json.end(), {"--propose-chunks", "2", "--json"});
+  const Json proposed = RunJson(json);
+  EXPECT_EQ(proposed["rows"], 540);
+  ASSERT_EQ(proposed["pairs"].size(), 2u);
+  EXPECT_EQ(proposed["pairs"][0]["inputs"], Json({0, 1}));
+  EXPECT_EQ(proposed["pairs"][0]["names"], Json({"a", "b"}));
+  EXPECT_GT(proposed["pairs"][0]["gain"], 0.1);
+  EXPECT_LT(proposed["pairs"][1]["gain"], 0.05);
+  Words text = words;
+  text.insert(text.end(), {"--propose-chunks", "1"});
+  const ProcessResult printed = Lutdb(text);
+  EXPECT_EQ(printed.exit_code, 0) << printed.err;
+  EXPECT_NE(printed.out.find("[0, 1]  a x b"), std::string::npos) << printed.out;
+  EXPECT_EQ(Hash(store), before);
+  text.back() = "0";
+  ExpectRefused(text, 2, "--propose-chunks");
+}
+
 TEST_F(Tune, BadInputIsRefusedInOneLine) {
   const std::string store = Fresh("bad.lut");
   const auto csv = [&](const std::string& name, const std::string& text) {
