@@ -187,6 +187,26 @@ absl::StatusOr<TileDeltas> DecodePatch(std::string_view bytes, const TableGeomet
   return deltas;
 }
 
+std::string EncodeValuesBefore(const std::vector<int16_t>& values) {
+  std::string bytes;
+  for (const int16_t value : values) AppendLittle(value, &bytes);
+  AppendLittle(Hash64Of(bytes.data(), bytes.size()), &bytes);
+  return bytes;
+}
+
+absl::StatusOr<std::vector<int16_t>> DecodeValuesBefore(std::string_view bytes, size_t count) {
+  const size_t body = count * sizeof(int16_t);
+  if (bytes.size() != body + sizeof(uint64_t) ||
+      LoadLittle<uint64_t>(bytes.data() + body) != Hash64Of(bytes.data(), body)) {
+    return DataLoss("the values that a commit replaced are damaged");
+  }
+  std::vector<int16_t> values(count);
+  for (size_t i = 0; i < count; ++i) {
+    values[i] = LoadLittle<int16_t>(bytes.data() + i * sizeof(int16_t));
+  }
+  return values;
+}
+
 void FoldInto(const TileDeltas& deltas, TileDeltas* state) {
   TileDeltas folded;
   folded.reserve(state->size() + deltas.size());

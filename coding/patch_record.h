@@ -48,6 +48,11 @@ void EncodePatch(const TileDeltas& deltas, PatchValues values, std::string* out)
 absl::StatusOr<TileDeltas> DecodePatch(std::string_view bytes, const TableGeometry& geometry,
                                        const TileId& tile, PatchValues* values = nullptr);
 
+// The values before of a commit whose patches lack them, in the order of its tiles and entries.
+std::string EncodeValuesBefore(const std::vector<int16_t>& values);
+// DataLoss when damaged or not `count` of them.
+absl::StatusOr<std::vector<int16_t>> DecodeValuesBefore(std::string_view bytes, size_t count);
+
 // state := state, then deltas. An entry that is back at the value it had before leaves `state`.
 void FoldInto(const TileDeltas& deltas, TileDeltas* state);
 

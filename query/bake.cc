@@ -60,9 +60,9 @@ class Baker {
       if (edits == nullptr) continue;
       TableSpec spec = store_.spec(id);
       const TableGeometry& old = store_.geometry(id);
-      for (size_t i = 0; i < edits->chunks().size(); ++i) {
-        spec.free_zero |= edits->at(i).Find(old.ZeroCode(edits->chunks()[i])) != nullptr;
-      }
+      edits->ForEach([&](uint32_t chunk, const ChunkEdits& edited) {
+        spec.free_zero |= edited.Find(old.ZeroCode(chunk)) != nullptr;
+      });
       spec.mirror = false;
       LUTDB_ASSIGN_OR_RETURN(TableGeometry geometry, TableGeometry::Create(spec));
       tables_[id] = std::make_unique<BakedTable>(

@@ -19,7 +19,7 @@ namespace lutdb {
 struct BakeRequest {
   const StoreReader* store = nullptr;  // the generation in use
   const Edits* edits = nullptr;        // of the commit to be folded in, against that generation
-  TileChanges since_build = {};             // how the commit differs from what was built
+  TileChanges since_build = {};        // how the commit differs from what was built
   const ProgressFn* progress = nullptr;
   const std::atomic<bool>* cancel = nullptr;
 };

@@ -83,18 +83,19 @@ absl::StatusOr<Hash128> EditedContentHash(const StoreReader& store, const Edits&
     if (of_table == nullptr) continue;
     LUTDB_ASSIGN_OR_RETURN(std::vector<float> steps, store.Steps(table));
     TableCells cells(store, table, std::move(steps));
-    for (size_t i = 0; i < of_table->chunks().size(); ++i) {
-      const ChunkEdits& chunk = of_table->at(i);
+    absl::Status status;
+    of_table->ForEach([&](uint32_t chunk, const ChunkEdits& edited) {
       std::set<uint32_t> blocks;
-      for (const ChunkEdits::Row& row : chunk.rows) {
+      for (const ChunkEdits::Row& row : edited.rows) {
         for (const EntryEditValue& entry : row.edits->entries()) {
           blocks.insert(entry.neuron / kBlockNeurons);
         }
       }
       for (const uint32_t block : blocks) {
-        LUTDB_RETURN_IF_ERROR(cells.Replace(of_table->chunks()[i], chunk, block, &hash));
+        if (status.ok()) status = cells.Replace(chunk, edited, block, &hash);
       }
-    }
+    });
+    LUTDB_RETURN_IF_ERROR(status);
   }
   return hash;
 }

@@ -123,10 +123,16 @@ const RowEdits* ChunkEdits::Find(uint32_t code) const {
   return it != rows.end() && it->code == code ? it->edits.get() : nullptr;
 }
 
+TableEdits::Page::const_iterator TableEdits::FindIn(const Page& page, uint32_t chunk) {
+  return std::lower_bound(page.begin(), page.end(), chunk,
+                          [](const Item& item, uint32_t wanted) { return item.chunk < wanted; });
+}
+
 const ChunkEdits* TableEdits::Find(uint32_t chunk) const {
-  const auto it = std::lower_bound(chunks_.begin(), chunks_.end(), chunk);
-  if (it == chunks_.end() || *it != chunk) return nullptr;
-  return edits_[static_cast<size_t>(it - chunks_.begin())].get();
+  const size_t p = chunk / kPageChunks;
+  if (p >= pages_.size() || pages_[p] == nullptr) return nullptr;
+  const auto it = FindIn(*pages_[p], chunk);
+  return it == pages_[p]->end() || it->chunk != chunk ? nullptr : it->edits.get();
 }
 
 std::shared_ptr<const Edits> Edits::With(const TileChanges& changes, std::string commit,
@@ -159,29 +165,29 @@ std::shared_ptr<const Edits> Edits::With(const TileChanges& changes, std::string
         merged->Put(run.front().chunk, MergedChunk(merged->Find(run.front().chunk), run, &entries));
       }
     }
-    next->tables_[table] = merged->chunks_.empty() ? nullptr : std::move(merged);
+    next->tables_[table] = merged->empty() ? nullptr : std::move(merged);
   }
   next->entries_ = static_cast<uint64_t>(entries);
   return next;
 }
 
 void TableEdits::Put(uint32_t chunk, ChunkEdits edits) {
-  const auto it = std::lower_bound(chunks_.begin(), chunks_.end(), chunk);
-  const auto at = it - chunks_.begin();
-  const bool present = it != chunks_.end() && *it == chunk;
+  const size_t p = chunk / kPageChunks;
+  if (pages_.size() <= p) pages_.resize(p + 1);
+  Page page = pages_[p] == nullptr ? Page() : *pages_[p];
+  auto at = page.begin() + (FindIn(page, chunk) - page.cbegin());
+  const bool present = at != page.end() && at->chunk == chunk;
   if (edits.rows.empty()) {
     if (!present) return;
-    chunks_.erase(it);
-    edits_.erase(edits_.begin() + at);
-    return;
+    page.erase(at);
+    --chunks_;
+  } else if (auto shared = std::make_shared<const ChunkEdits>(std::move(edits)); present) {
+    at->edits = std::move(shared);
+  } else {
+    page.insert(at, {chunk, std::move(shared)});
+    ++chunks_;
   }
-  auto shared = std::make_shared<const ChunkEdits>(std::move(edits));
-  if (present) {
-    edits_[static_cast<size_t>(at)] = std::move(shared);
-    return;
-  }
-  chunks_.insert(it, chunk);
-  edits_.insert(edits_.begin() + at, std::move(shared));
+  pages_[p] = page.empty() ? nullptr : std::make_shared<const Page>(std::move(page));
 }
 
 int16_t Edits::Value(uint32_t table, uint32_t neuron, uint32_t chunk, uint32_t code,
@@ -198,15 +204,14 @@ TileChanges Edits::Changes(const std::vector<TableGeometry>& geometries) const {
   for (uint32_t table = 0; table < tables_.size(); ++table) {
     if (tables_[table] == nullptr) continue;
     const TableGeometry& geometry = geometries[table];
-    for (size_t i = 0; i < tables_[table]->chunks().size(); ++i) {
-      const uint32_t chunk = tables_[table]->chunks()[i];
-      for (const ChunkEdits::Row& row : tables_[table]->at(i).rows) {
+    tables_[table]->ForEach([&](uint32_t chunk, const ChunkEdits& edits) {
+      for (const ChunkEdits::Row& row : edits.rows) {
         for (const EntryEditValue& entry : row.edits->entries()) {
           changes[TileOf(geometry, table, entry.neuron, chunk)].push_back(
               {DeltaIndex(geometry, entry.neuron, chunk, row.code), entry.base, entry.value});
         }
       }
-    }
+    });
   }
   return changes;
 }

@@ -59,19 +59,40 @@ struct ChunkEdits {
   const RowEdits* Find(uint32_t code) const;  // null: as in the base
 };
 
-// The edited chunks of one table.
+// The edited chunks of one table, in pages of neighbours: a new commit copies the pages it touches.
 class TableEdits {
  public:
-  absl::Span<const uint32_t> chunks() const { return chunks_; }  // ascending
-  // i-th of chunks().
-  const ChunkEdits& at(size_t i) const { return *edits_[i]; }
   const ChunkEdits* Find(uint32_t chunk) const;  // null: as in the base
+  // Calls visit(chunk, edits) for the edited chunks of [begin, end), ascending.
+  template <typename Visit>
+  void ForEach(uint32_t begin, uint32_t end, const Visit& visit) const {
+    for (size_t p = begin / kPageChunks; p < pages_.size() && p * kPageChunks < end; ++p) {
+      if (pages_[p] == nullptr) continue;
+      for (const Item& item : *pages_[p]) {
+        if (item.chunk >= begin && item.chunk < end) visit(item.chunk, *item.edits);
+      }
+    }
+  }
+  template <typename Visit>
+  void ForEach(const Visit& visit) const {
+    ForEach(0, UINT32_MAX, visit);
+  }
 
  private:
   friend class Edits;
+  static constexpr uint32_t kPageChunks = 64;
+  struct Item {
+    uint32_t chunk = 0;
+    std::shared_ptr<const ChunkEdits> edits;
+  };
+  using Page = std::vector<Item>;  // ascending
+  static Page::const_iterator FindIn(const Page& page, uint32_t chunk);
+
   void Put(uint32_t chunk, ChunkEdits edits);  // no rows: the chunk is as in the base
-  std::vector<uint32_t> chunks_;
-  std::vector<std::shared_ptr<const ChunkEdits>> edits_;
+  bool empty() const { return chunks_ == 0; }
+
+  std::vector<std::shared_ptr<const Page>> pages_;  // null: no chunk of it is edited
+  uint32_t chunks_ = 0;
 };
 
 class Edits {

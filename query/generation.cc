@@ -67,6 +67,7 @@ class Sweep {
         ++report->commits;
         Delete(CommitKey(id), report, writes);
         LUTDB_RETURN_IF_ERROR(DeleteAll(PatchPrefix(id), report, writes));
+        LUTDB_RETURN_IF_ERROR(DeleteAll(ValuesBeforeKey(id), report, writes));
       }
       if (!snapshots_.contains(id)) {
         LUTDB_RETURN_IF_ERROR(DeleteAll(SnapshotKey(id), report, writes));

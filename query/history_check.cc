@@ -41,7 +41,8 @@ class HistoryChecker {
     const auto commit = history_.ReadCommit(id);
     if (!commit.ok()) return Add(id, Message(commit.status()));
     for (const std::string& parent : commit->info.parents) waiting_.push_back(parent);
-    const auto patches = history_.ReadNewValues(id);
+    bool lacking = false;  // ids are of new values alone
+    const auto patches = history_.ReadNewValues(id, &lacking);
     if (!patches.ok()) return Add(id, Message(patches.status()));
     if (CommitId(*commit, *patches) != id) Add(id, "its entries are not those it was made of");
   }

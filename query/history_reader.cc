@@ -115,21 +115,37 @@ absl::StatusOr<TileChanges> HistoryReader::ReadTiles(const std::string& prefix,
   return changes;
 }
 
-absl::StatusOr<TileChanges> HistoryReader::ReadPatches(const std::string& id, bool* lacking) const {
-  bool lacks = false;
-  LUTDB_ASSIGN_OR_RETURN(TileChanges changes, ReadTiles(PatchPrefix(id), &lacks));
-  if (lacking != nullptr) *lacking = lacks;
-  if (!lacks) return changes;
-  return WithValuesBefore(id, std::move(changes));
+absl::StatusOr<TileChanges> HistoryReader::ReadPatches(const std::string& id) const {
+  bool looked_up = false;
+  LUTDB_ASSIGN_OR_RETURN(TileChanges changes, ReadWhole(id, &looked_up));
+  if (looked_up) DropUnchanged(&changes);
+  return changes;
 }
 
-absl::StatusOr<TileChanges> HistoryReader::ReadNewValues(const std::string& id) const {
-  bool lacks = false;
-  return ReadTiles(PatchPrefix(id), &lacks);
+absl::StatusOr<TileChanges> HistoryReader::ReadNewValues(const std::string& id,
+                                                         bool* lacking) const {
+  *lacking = false;
+  return ReadTiles(PatchPrefix(id), lacking);
 }
 
-absl::StatusOr<TileChanges> HistoryReader::WithValuesBefore(const std::string& id,
-                                                            TileChanges changes) const {
+absl::StatusOr<TileChanges> HistoryReader::ReadWhole(const std::string& id, bool* looked_up) const {
+  bool lacking = false;
+  LUTDB_ASSIGN_OR_RETURN(TileChanges changes, ReadNewValues(id, &lacking));
+  *looked_up = false;
+  if (!lacking) return changes;
+  const auto bytes = rocks_.Get(db::Family::kHistory, ValuesBeforeKey(id));
+  *looked_up = absl::IsNotFound(bytes.status());
+  if (*looked_up) {
+    LUTDB_RETURN_IF_ERROR(LookUpValuesBefore(id, &changes));
+    return changes;
+  }
+  LUTDB_RETURN_IF_ERROR(bytes.status());
+  LUTDB_ASSIGN_OR_RETURN(const auto values, DecodeValuesBefore(*bytes, CountEntries(changes)));
+  SetValuesBefore(values, &changes);
+  return changes;
+}
+
+absl::Status HistoryReader::LookUpValuesBefore(const std::string& id, TileChanges* changes) const {
   LUTDB_ASSIGN_OR_RETURN(const CommitRecord commit, ReadCommit(id));
   const std::string parent = FirstParent(commit);
   std::shared_ptr<const Edits> edits;
@@ -140,9 +156,7 @@ absl::StatusOr<TileChanges> HistoryReader::WithValuesBefore(const std::string& i
     LUTDB_ASSIGN_OR_RETURN(const TileChanges since, FromBase(parent));
     edits = Edits().With(since, parent, geometries_);
   }
-  LUTDB_RETURN_IF_ERROR(FillValuesBefore(base_, *edits, &changes));
-  DropUnchanged(&changes);
-  return changes;
+  return FillValuesBefore(base_, *edits, changes);
 }
 
 absl::StatusOr<TileDeltas> HistoryReader::ReadPatch(const std::string& id,
@@ -157,8 +171,8 @@ absl::StatusOr<TileDeltas> HistoryReader::ReadPatch(const std::string& id,
   PatchValues values = PatchValues::kBeforeAndAfter;
   LUTDB_ASSIGN_OR_RETURN(TileDeltas deltas, DecodePatch(*bytes, *geometry, tile, &values));
   if (values == PatchValues::kBeforeAndAfter) return deltas;
-  LUTDB_ASSIGN_OR_RETURN(TileChanges whole, WithValuesBefore(id, {{tile, std::move(deltas)}}));
-  return whole.empty() ? TileDeltas() : whole.begin()->second;
+  LUTDB_ASSIGN_OR_RETURN(TileChanges whole, ReadPatches(id));
+  return std::move(whole[tile]);
 }
 
 absl::StatusOr<std::string> HistoryReader::BaseCommit() const {

@@ -42,11 +42,13 @@ class HistoryReader {
            !absl::IsNotFound(rocks_.Get(db::Family::kHistory, CommitKey(id)).status());
   }
   absl::StatusOr<CommitRecord> ReadCommit(const std::string& id) const;
-  // With the values before, which are looked up at the parent when the patches lack them
-  // (query/quick_commit.cc). *lacking (not null): whether they did.
-  absl::StatusOr<TileChanges> ReadPatches(const std::string& id, bool* lacking = nullptr) const;
-  // The patches as they are: `before` may be 0 for want of the value.
-  absl::StatusOr<TileChanges> ReadNewValues(const std::string& id) const;
+  // The entries that a commit changed.
+  absl::StatusOr<TileChanges> ReadPatches(const std::string& id) const;
+  // The entries that a commit set, among them those that had the value already (a killed process
+  // can leave such). *looked_up: whether the values before were nowhere but at the parent.
+  absl::StatusOr<TileChanges> ReadWhole(const std::string& id, bool* looked_up) const;
+  // The same, each `before` as its patch has it: 0 for want of the value.
+  absl::StatusOr<TileChanges> ReadNewValues(const std::string& id, bool* lacking) const;
   // What a commit changed in one tile; often nothing.
   absl::StatusOr<TileDeltas> ReadPatch(const std::string& id, const TileId& tile) const;
 
@@ -66,7 +68,7 @@ class HistoryReader {
  private:
   absl::StatusOr<Refs> ReadRefs(const std::string& prefix) const;
   absl::StatusOr<TileChanges> ReadTiles(const std::string& prefix, bool* lacking) const;
-  absl::StatusOr<TileChanges> WithValuesBefore(const std::string& id, TileChanges changes) const;
+  absl::Status LookUpValuesBefore(const std::string& id, TileChanges* changes) const;
   absl::StatusOr<TileChanges> FoldChain(const std::vector<std::string>& newest_first,
                                         TileChanges start) const;
   const TableGeometry* GeometryOf(const TileId& tile) const;  // null: there is no such tile

@@ -33,6 +33,7 @@ std::string Text(const nlohmann::json& json) {
 
 std::string CommitKey(const std::string& id) { return "c" + id; }
 std::string PatchPrefix(const std::string& id) { return "p" + id; }
+std::string ValuesBeforeKey(const std::string& id) { return "o" + id; }
 std::string SnapshotPrefix(const std::string& id) { return "s" + id; }
 std::string SnapshotKey(const std::string& id) { return "S" + id; }
 std::string BranchKey(const std::string& branch) { return "r" + branch; }
@@ -62,6 +63,21 @@ uint64_t CountEntries(const TileChanges& changes) {
   uint64_t count = 0;
   for (const auto& [tile, deltas] : changes) count += deltas.size();
   return count;
+}
+
+void SetValuesBefore(const std::vector<int16_t>& values, TileChanges* changes) {
+  auto value = values.begin();
+  for (auto& [tile, deltas] : *changes) {
+    for (EntryDelta& delta : deltas) delta.before = *value++;
+  }
+}
+
+std::vector<int16_t> ValuesBefore(const TileChanges& changes) {
+  std::vector<int16_t> values;
+  for (const auto& [tile, deltas] : changes) {
+    for (const EntryDelta& delta : deltas) values.push_back(delta.before);
+  }
+  return values;
 }
 
 void DropUnchanged(TileChanges* changes) {

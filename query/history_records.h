@@ -2,6 +2,7 @@
 //
 //   c<id>                     a commit
 //   p<id><tile key>           the entries it changed in one tile (coding/patch_record.h)
+//   o<id>                     the values these entries had, when the patches lack them
 //   s<id><tile key>           entries of one tile that differ at a commit from the base generation
 //   S<id>                     the commit that generation holds, when all of s<id> is there
 //   r<branch>, t<tag>         a commit id; empty: the build
@@ -24,6 +25,7 @@ namespace lutdb {
 
 std::string CommitKey(const std::string& id);
 std::string PatchPrefix(const std::string& id);
+std::string ValuesBeforeKey(const std::string& id);
 std::string SnapshotPrefix(const std::string& id);
 std::string SnapshotKey(const std::string& id);
 std::string BranchKey(const std::string& branch);
@@ -45,6 +47,9 @@ void FoldAll(const TileChanges& more, TileChanges* changes);
 // The change that undoes `changes`.
 TileChanges Reversed(TileChanges changes);
 uint64_t CountEntries(const TileChanges& changes);
+// Sets every `before`, in the order of tiles and entries; one value each.
+void SetValuesBefore(const std::vector<int16_t>& values, TileChanges* changes);
+std::vector<int16_t> ValuesBefore(const TileChanges& changes);
 // Removes entries whose value stays as it was.
 void DropUnchanged(TileChanges* changes);
 

@@ -70,7 +70,7 @@ struct History::State {
   CommitCounter counter;
   std::map<std::string, std::shared_ptr<const Edits>> heads;
   CommitRecord last_commit;  // that was written here
-  // Patches of the last quick commit, now with the values before, for the next batch.
+  // Values that the last quick commit replaced, for the next batch.
   std::vector<db::Write> values_before;
 
  private:
@@ -90,6 +90,7 @@ struct History::State {
   absl::Status TakeBack(const std::string& branch, const std::string& parent,
                         const CommitRecord& commit, const TileChanges& values);
   absl::Status Write(std::vector<db::Write> writes);
+  void PutValuesBefore(const std::string& id, const TileChanges& changes);
   // A commit is durable: moves the branch in memory and tells the readers.
   absl::Status Advance(const std::string& branch, const std::string& parent,
                        std::shared_ptr<const Edits> next, TileChanges changes);

@@ -33,10 +33,10 @@ void ApplyEdits(const Edits& edits, const Selection& selection, int16_t* out) {
   const TableEdits* table = edits.table(selection.table);
   if (table == nullptr) return;
   const PlaceInList neurons(selection.neurons), chunks(selection.chunks), codes(selection.codes);
-  for (size_t i = 0; i < table->chunks().size(); ++i) {
-    const size_t c = chunks.Find(table->chunks()[i]);
-    if (c == selection.chunks.size()) continue;
-    for (const ChunkEdits::Row& row : table->at(i).rows) {
+  table->ForEach([&](uint32_t chunk, const ChunkEdits& edited) {
+    const size_t c = chunks.Find(chunk);
+    if (c == selection.chunks.size()) return;
+    for (const ChunkEdits::Row& row : edited.rows) {
       const size_t k = codes.Find(row.code);
       if (k == selection.codes.size()) continue;
       for (const EntryEditValue& entry : row.edits->entries()) {
@@ -45,7 +45,7 @@ void ApplyEdits(const Edits& edits, const Selection& selection, int16_t* out) {
         out[(n * selection.chunks.size() + c) * selection.codes.size() + k] = entry.value;
       }
     }
-  }
+  });
 }
 
 void ApplyEdits(const Edits& edits, absl::Span<const EntryKey> keys, int16_t* out) {
@@ -66,10 +66,7 @@ absl::Status FillValuesBefore(const StoreReader& store, const Edits& edits, Tile
   std::vector<int16_t> before(keys.size());
   LUTDB_RETURN_IF_ERROR(GatherEntries(store, Workers(1), keys, before.data()));
   ApplyEdits(edits, keys, before.data());
-  auto value = before.begin();
-  for (auto& [tile, deltas] : *changes) {
-    for (EntryDelta& delta : deltas) delta.before = *value++;
-  }
+  SetValuesBefore(before, changes);
   return absl::OkStatus();
 }
 

@@ -74,7 +74,7 @@ absl::StatusOr<CommitInfo> History::State::CommitQuickly(const std::string& bran
     LUTDB_RETURN_IF_ERROR(changes.status());
     return AppendChanges(branch, *changes, options);
   }
-  PutTiles(PatchPrefix(id), *changes, PatchValues::kBeforeAndAfter, &values_before);
+  PutValuesBefore(id, *changes);
   const std::string parent = head->commit();
   heads[branch] = nullptr;
   retired_ = std::move(head);
@@ -108,10 +108,15 @@ absl::Status History::State::Complete(const std::string& id) {
   if (id.empty() || rocks == nullptr) return absl::OkStatus();
   LUTDB_ASSIGN_OR_RETURN(const CommitRecord commit, history().ReadCommit(id));
   if (commit.info.entries > kEntriesMax) return absl::OkStatus();
-  bool lacking = false;
-  LUTDB_ASSIGN_OR_RETURN(const TileChanges changes, history().ReadPatches(id, &lacking));
-  if (lacking) PutTiles(PatchPrefix(id), changes, PatchValues::kBeforeAndAfter, &values_before);
+  bool looked_up = false;
+  LUTDB_ASSIGN_OR_RETURN(const TileChanges changes, history().ReadWhole(id, &looked_up));
+  if (looked_up) PutValuesBefore(id, changes);
   return absl::OkStatus();
+}
+
+void History::State::PutValuesBefore(const std::string& id, const TileChanges& changes) {
+  values_before.push_back(
+      {db::Family::kHistory, ValuesBeforeKey(id), EncodeValuesBefore(ValuesBefore(changes))});
 }
 
 }  // namespace lutdb

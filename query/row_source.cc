@@ -257,28 +257,27 @@ absl::Status RowSource::State::MakeMissing(uint32_t table, PinnedRows::State* pi
 void RowSource::State::PutEdits(const TableEdits& edits, uint32_t table,
                                 PinnedRows::State* pin) const {
   const TableGeometry& geometry = store.geometry(table);
-  const absl::Span<const uint32_t> edited = edits.chunks();
   const std::vector<ChunkCode>& keys = pin->keys;
   if (keys.empty()) return;
-  size_t at = static_cast<size_t>(
-      std::lower_bound(edited.begin(), edited.end(), keys.front().chunk) - edited.begin());
   auto key = keys.begin();
-  for (; at < edited.size() && edited[at] <= keys.back().chunk; ++at) {
-    key = std::lower_bound(key, keys.end(), edited[at],
-                           [](const ChunkCode& a, uint32_t chunk) { return a.chunk < chunk; });
-    for (; key != keys.end() && key->chunk == edited[at]; ++key) {
-      const RowEdits* row = edits.at(at).Find(key->code);
-      if (row == nullptr) continue;
-      const auto i = static_cast<size_t>(key - keys.begin());
-      if (row->dense(geometry.neurons())) {
-        pin->rows[i] = row->Whole(geometry, pin->rows[i], pin->signs[i] < 0);
-        pin->signs[i] = 1;
-        continue;
-      }
-      pin->additions.insert(pin->additions.end(), row->entries().begin(), row->entries().end());
-      pin->addition_rows.resize(pin->additions.size(), static_cast<uint32_t>(i));
-    }
-  }
+  edits.ForEach(
+      keys.front().chunk, keys.back().chunk + 1, [&](uint32_t chunk, const ChunkEdits& edited) {
+        key = std::lower_bound(key, keys.end(), chunk, [](const ChunkCode& a, uint32_t wanted) {
+          return a.chunk < wanted;
+        });
+        for (; key != keys.end() && key->chunk == chunk; ++key) {
+          const RowEdits* row = edited.Find(key->code);
+          if (row == nullptr) continue;
+          const auto i = static_cast<size_t>(key - keys.begin());
+          if (row->dense(geometry.neurons())) {
+            pin->rows[i] = row->Whole(geometry, pin->rows[i], pin->signs[i] < 0);
+            pin->signs[i] = 1;
+            continue;
+          }
+          pin->additions.insert(pin->additions.end(), row->entries().begin(), row->entries().end());
+          pin->addition_rows.resize(pin->additions.size(), static_cast<uint32_t>(i));
+        }
+      });
 }
 
 absl::Status RowSource::State::PinKeys(uint32_t table, PinnedRows::State* pin, const Edits* edits) {

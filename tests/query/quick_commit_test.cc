@@ -32,23 +32,13 @@ std::unique_ptr<Store> At(const SmallStore& store, const std::string& ref) {
 
 class QuickCommitTest : public ::testing::Test {
  protected:
-  // Takes the values before out of a commit's patches, as a kill leaves them.
+  // Takes away the values that a commit replaced, as a kill leaves it.
   void Strip(const std::string& id) {
     auto opened = db::OpenStore(store_.path(), db::Access::kWrite, db::OpenOptions());
     ASSERT_TRUE(opened.ok());
-    std::vector<db::Write> writes;
-    db::Cursor cursor =
-        opened->rocks->Scan(db::Family::kHistory, PatchPrefix(id), PrefixEnd(PatchPrefix(id)));
-    for (; cursor.Valid(); cursor.Next()) {
-      const auto tile = ParseTileSuffix(cursor.key().substr(PatchPrefix(id).size()));
-      const auto deltas = DecodePatch(cursor.value(), store_.table(tile->table).geometry(), *tile);
-      ASSERT_TRUE(deltas.ok());
-      std::string bytes;
-      EncodePatch(*deltas, PatchValues::kAfter, &bytes);
-      writes.push_back({db::Family::kHistory, std::string(cursor.key()), bytes});
-    }
-    ASSERT_FALSE(writes.empty());
-    ASSERT_TRUE(opened->rocks->Apply(writes).ok());
+    ASSERT_TRUE(opened->rocks->Get(db::Family::kHistory, ValuesBeforeKey(id)).ok());
+    ASSERT_TRUE(
+        opened->rocks->Apply({{{db::Family::kHistory, ValuesBeforeKey(id), "", true}}}).ok());
   }
   const SmallStore store_{"history_quick", {SpecOf({})}};
 };
