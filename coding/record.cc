@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "coding/corrections.h"
 #include "coding/delta.h"
 #include "coding/hash.h"
 #include "coding/planes.h"
@@ -98,6 +99,21 @@ void EncodeEntryTile(const TableGeometry& geometry, const TileId& tile, const vo
   } else {
     out->append(body);
   }
+  FinishRecord(0, out);
+}
+
+void EncodeEditedTile(const TableGeometry& geometry, const TileId& tile, Slopes slopes,
+                      const void* entries, std::string* out) {
+  EncodeEntryTile(geometry, tile, entries, Codec::kDelta, out);
+  if (slopes.narrow == nullptr && slopes.wide == nullptr) return;
+  const TileShape shape = ShapeOf(geometry, tile);
+  std::string body;
+  AppendCorrections(geometry, shape, slopes, entries, &body);
+  if (body.size() >= BodyOf(*out).size()) return;
+  out->clear();
+  BeginRecord(HeaderShape(geometry, tile, shape), static_cast<uint8_t>(Codec::kDelta),
+              Hash64Of(entries, shape.stored_codes * RowBytes(geometry)), out);
+  out->append(body);
   FinishRecord(0, out);
 }
 

@@ -53,6 +53,10 @@ void EncodeProductTile(const TableGeometry& geometry, const TileId& tile, Slopes
 // raw.
 void EncodeEntryTile(const TableGeometry& geometry, const TileId& tile, const void* entries,
                      Codec codec, std::string* out);
+// The smaller of a delta record of the entries and one of what they add to the products of slopes
+// (both null: the first), for tiles that were edited or tuned.
+void EncodeEditedTile(const TableGeometry& geometry, const TileId& tile, Slopes slopes,
+                      const void* entries, std::string* out);
 // XXH3-64 of the payload that slopes decode to.
 uint64_t PayloadChecksum(const TableGeometry& geometry, const TileId& tile, Slopes slopes);
 
@@ -74,6 +78,9 @@ class TileDecoder {
   // Slopes of a product record (valid until the next Open); both null for other codecs. Query and
   // ingest hand them to kernels::ProductCodes, which is the fast way to what Codes() returns.
   Slopes slopes() const;
+  // Slopes under the entries of a delta record that is made of corrections to their products, and
+  // those of a product record; both null otherwise.
+  Slopes base_slopes() const;
   // First row of slopes, and first row of stored codes, of a chunk of this tile.
   uint32_t position_offset(uint32_t chunk) const;
   uint64_t checksum() const;  // the header's

@@ -5,6 +5,7 @@
 #include "base/aligned_buffer.h"
 #include "base/check.h"
 #include "base/status.h"
+#include "coding/corrections.h"
 #include "coding/delta.h"
 #include "coding/hash.h"
 #include "coding/planes.h"
@@ -23,12 +24,16 @@ struct TileDecoder::State {
   uint64_t checksum = 0;
   AlignedArray<uint8_t> buffer;  // slopes of a product record, the payload of others
   uint64_t capacity = 0;
+  AlignedArray<uint8_t> base;  // slopes under corrections
+  uint64_t base_capacity = 0;
+  bool has_base = false;
 
-  void Reserve(uint64_t bytes) {
-    if (bytes <= capacity) return;
-    buffer = MakeAligned<uint8_t>(bytes);
-    capacity = bytes;
+  static void Reserve(uint64_t bytes, AlignedArray<uint8_t>* memory, uint64_t* reserved) {
+    if (bytes <= *reserved) return;
+    *memory = MakeAligned<uint8_t>(bytes);
+    *reserved = bytes;
   }
+  void Reserve(uint64_t bytes) { Reserve(bytes, &buffer, &capacity); }
 
   uint64_t payload_bytes() const { return shape.stored_codes * RowBytes(*geometry); }
 
@@ -46,6 +51,7 @@ struct TileDecoder::State {
 };
 
 absl::Status TileDecoder::State::ReadBody(std::string_view body) {
+  has_base = codec == Codec::kDelta && !body.empty() && body[0] == kCorrectionsKind;
   switch (codec) {
     case Codec::kProduct: {
       const size_t width = geometry->wide_slopes() ? sizeof(int64_t) : sizeof(int32_t);
@@ -57,6 +63,10 @@ absl::Status TileDecoder::State::ReadBody(std::string_view body) {
     }
     case Codec::kDelta:
       Reserve(payload_bytes());
+      if (has_base) {
+        Reserve(SlopeBytes(*geometry, shape), &base, &base_capacity);
+        return ReadCorrections(*geometry, shape, body, base.get(), buffer.get());
+      }
       return ReadDelta(*geometry, shape, body, buffer.get());
     case Codec::kRaw:
       if (body.size() != payload_bytes()) {
@@ -97,11 +107,12 @@ uint64_t TileDecoder::checksum() const { return state_->checksum; }
 
 Slopes TileDecoder::slopes() const {
   if (state_->codec != Codec::kProduct) return {};
-  const void* memory = state_->buffer.get();
-  if (state_->geometry->wide_slopes()) {
-    return {.narrow = nullptr, .wide = static_cast<const int64_t*>(memory)};
-  }
-  return {.narrow = static_cast<const int32_t*>(memory), .wide = nullptr};
+  return SlopesIn(*state_->geometry, state_->buffer.get());
+}
+
+Slopes TileDecoder::base_slopes() const {
+  if (!state_->has_base) return slopes();
+  return SlopesIn(*state_->geometry, state_->base.get());
 }
 
 uint32_t TileDecoder::position_offset(uint32_t chunk) const {

@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "coding/hash.h"
 #include "engine/tune_bind.h"
+#include "engine/tune_coarse.h"
 #include "engine/tune_commit.h"
 #include "engine/tune_run.h"
 #include "engine/tune_start.h"
@@ -29,6 +30,10 @@ absl::Status CheckOptions(const TuneOptions& options, size_t train_rows) {
     if (!(penalty >= 0) || !std::isfinite(penalty)) {
       return InvalidArgument("a penalty is a number of at least 0, not {}", penalty);
     }
+  }
+  if (!(options.coarse >= 0) || !std::isfinite(options.coarse)) {
+    return InvalidArgument("the share of the loss that --coarse may cost is at least 0, not {}",
+                           options.coarse);
   }
   if (options.batch == 0 || options.epochs == 0) {
     return InvalidArgument("a batch and the number of epochs are at least 1");
@@ -227,6 +232,14 @@ absl::Status RowsTuner::Finish() {
   TuneNetwork& network = binding_.network;
   if (options_.entries_max > 0) {
     KeepLargestChanges(*trainer_, &network, split_.train, options_.entries_max);
+  }
+  if (options_.coarse > 0) {
+    std::vector<uint32_t> shifts;
+    LUTDB_RETURN_IF_ERROR(
+        CoarsenCorrections(*trainer_, &network, split_.valid, options_.coarse, &shifts));
+    for (size_t t = 0; t < shifts.size(); ++t) {
+      if (network.tables[t].trained) report_.coarse_bits.push_back(shifts[t]);
+    }
   }
   LUTDB_ASSIGN_OR_RETURN(const TuneFigures train, MeasureStored(*trainer_, &network, split_.train));
   LUTDB_ASSIGN_OR_RETURN(const TuneFigures valid, MeasureStored(*trainer_, &network, split_.valid));

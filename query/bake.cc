@@ -172,7 +172,7 @@ class Baker {
       }
       to += old.codes(chunk) * row_bytes;
     }
-    EncodeEntryTile(table->geometry, tile, entries_.get(), Codec::kDelta, &record_);
+    EncodeEditedTile(table->geometry, tile, decoder_.base_slopes(), entries_.get(), &record_);
     return Put(key, record_, table);
   }
 

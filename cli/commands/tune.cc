@@ -106,6 +106,7 @@ Json ToJson(const TuneReport& report) {
           {"entries", report.entries},
           {"entries_changed", report.entries_changed},
           {"tables", report.tables},
+          {"coarse_bits", report.coarse_bits},
           {"commit", report.commit.empty() ? Json(nullptr) : Json(report.commit)}};
 }
 
@@ -219,6 +220,9 @@ void AddTraining(CLI::App& app, TuneOptions* options) {
       ->capture_default_str();
   app.add_option("--steps", options->steps_max, "Budget: steps")->type_name("N");
   app.add_option("--time", options->seconds_max, "Budget: seconds")->type_name("S");
+  app.add_option("--coarse", options->coarse,
+                 "Round corrections to as few bits as cost this share of the validation loss")
+      ->type_name("SHARE");
   app.add_option("--entries", options->entries_max, "Budget: entries changed")->type_name("N");
 }
 

@@ -66,6 +66,9 @@ struct TuneOptions {
   uint64_t steps_max = 0;  // budgets; 0: none
   double seconds_max = 0;
   uint64_t entries_max = 0;  // entries a commit may change: those that matter most
+  // Round corrections to as few bits as may cost this share of the validation loss, for the sake of
+  // disk; 0: as few as the entries' own.
+  double coarse = 0;
   bool commit = true;        // false: train and report only
   double wait_seconds = 30;  // for another writer, when it comes to the commit
   // Performance.
@@ -90,7 +93,8 @@ struct TuneReport {
   uint64_t entries = 0;  // of the tables that were trained
   uint64_t entries_changed = 0;
   std::vector<std::string> tables;
-  std::string commit;  // its id; empty: nothing was committed
+  std::vector<uint32_t> coarse_bits;  // per table, with `coarse`: low bits left out of corrections
+  std::string commit;                 // its id; empty: nothing was committed
 };
 
 // Objective `task`, for feed-forward networks: cross-entropy where the data has classes, squared

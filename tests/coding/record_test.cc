@@ -1,5 +1,7 @@
 #include "coding/record.h"
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <random>
 
@@ -103,6 +105,84 @@ TEST(TileRecord, DeltaOfAStraightLineIsSmallAndRawIsChosenWhenDeltaLoses) {
   EncodeEntryTile(table.geometry, tile, payload.data(), Codec::kSmallest, &record);
   ASSERT_TRUE(decoder.Open(table.geometry, tile, record).ok());
   EXPECT_EQ(decoder.codec(), Codec::kDelta);
+}
+
+// What tuning leaves behind: entries that depart from products, few or all, by multiples of
+// 2^shift.
+TEST(TileRecord, EditedTilesComeBackWithTheirSlopes) {
+  std::mt19937 random(3);
+  for (const SampleTable& table : SampleTables()) {
+    for (const TileId& tile : TilesOf(table)) {
+      TileDecoder product, decoder;
+      ASSERT_TRUE(product.Open(table.geometry, tile, table.ProductRecord(tile)).ok());
+      for (const uint32_t one_in : {1u, 10u, 1000u}) {
+        std::string payload = table.Payload(tile);
+        const bool narrow = table.spec.entry == EntryType::kI8;
+        const size_t width = narrow ? 1 : 2;
+        for (size_t i = 0; i < payload.size(); i += width) {
+          if (random() % one_in != 0) continue;
+          if (narrow) {
+            payload[i] = static_cast<char>(static_cast<int>(random() % 255) - 127);
+          } else {
+            const auto entry = static_cast<uint16_t>(static_cast<int>(random() % 65535) - 32767);
+            payload[i] = static_cast<char>(entry);
+            payload[i + 1] = static_cast<char>(entry >> 8);
+          }
+        }
+        std::string record;
+        EncodeEditedTile(table.geometry, tile, product.slopes(), payload.data(), &record);
+        const absl::Status opened = decoder.Open(table.geometry, tile, record);
+        ASSERT_TRUE(opened.ok()) << Message(opened);
+        EXPECT_TRUE(decoder.VerifyChecksum().ok());
+        EXPECT_EQ(decoder.checksum(), Hash64Of(payload.data(), payload.size()));
+        const TileShape& shape = decoder.shape();
+        std::string row(kBlockNeurons * width, 0), found;
+        for (uint32_t c = shape.chunk_begin; c < shape.chunk_end; ++c) {
+          for (uint32_t i = 0; i < table.geometry.stored_codes(c); ++i) {
+            decoder.Row(c, table.geometry.CodeOfStored(c, i), row.data());
+            found += row;
+          }
+        }
+        EXPECT_TRUE(found == payload);
+        const Slopes base = decoder.base_slopes();
+        if (base.narrow == nullptr && base.wide == nullptr) continue;  // plain differences won
+        EXPECT_EQ(PayloadChecksum(table.geometry, tile, base), product.checksum());
+        for (size_t cut = 0; cut < record.size(); cut += 1 + record.size() / 50) {
+          std::string damaged = record.substr(0, cut);
+          EXPECT_FALSE(decoder.Open(table.geometry, tile, damaged).ok());
+        }
+      }
+    }
+  }
+}
+
+// A smooth correction in coarse units takes few bits, an edit here and there next to none.
+TEST(TileRecord, SmoothCorrectionsAndFewEditsAreSmall) {
+  const SampleTable table(Spec(8, 64, 1, Grid::kSigned, 8, EntryType::kI16, false), 5);
+  const TileId tile = {};
+  TileDecoder product;
+  const std::string straight = table.ProductRecord(tile);
+  ASSERT_TRUE(product.Open(table.geometry, tile, straight).ok());
+  std::string payload = table.Payload(tile), record;
+  const size_t entries = payload.size() / 2;
+  const auto add = [&](size_t i, int correction) {
+    const int entry = static_cast<int16_t>(static_cast<uint8_t>(payload[2 * i]) |
+                                           static_cast<uint8_t>(payload[2 * i + 1]) << 8);
+    const int now = std::clamp(entry + correction, -32767, 32767);
+    payload[2 * i] = static_cast<char>(now);
+    payload[2 * i + 1] = static_cast<char>(now >> 8);
+  };
+  std::mt19937 random(2);
+  for (size_t i = 0; i < entries; i += 1 + random() % 200) add(i, 300);
+  EncodeEditedTile(table.geometry, tile, product.slopes(), payload.data(), &record);
+  EXPECT_LT(record.size(), straight.size() + entries / 32);  // a little over 2 bytes an edit
+  payload = table.Payload(tile);
+  for (size_t i = 0; i < entries; ++i) {
+    const double code = static_cast<double>(i / kBlockNeurons % 255);
+    add(i, 64 * static_cast<int>(20 * std::sin(code / 20 + static_cast<double>(i % 64))));
+  }
+  EncodeEditedTile(table.geometry, tile, product.slopes(), payload.data(), &record);
+  EXPECT_LT(record.size() * 8, 3 * entries);
 }
 
 TEST(TileRecord, ARecordAtAnotherKeyIsNoticed) {

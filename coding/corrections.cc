@@ -1,0 +1,161 @@
+#include "coding/corrections.h"
+
+#include <algorithm>
+#include <bit>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/status.h"
+#include "coding/planes.h"
+#include "coding/product_rows.h"
+#include "coding/tile_layout.h"
+
+namespace lutdb {
+namespace {
+
+constexpr uint32_t kShiftMax = 15;
+constexpr uint32_t kOrderMax = 2;  // differences of differences
+constexpr size_t kHead = 3;        // kind, shift, order
+
+// All arithmetic is modulo 2^16, as that of entries is, so that nothing can overflow.
+using Numbers = std::vector<uint16_t>;
+
+Numbers& ThreadNumbers(size_t count) {
+  thread_local Numbers numbers;
+  numbers.resize(count);
+  return numbers;
+}
+
+// Products of the whole tile, like its payload.
+void Products(const TableGeometry& geometry, const TileShape& shape, Slopes slopes, uint8_t* out) {
+  const uint64_t row_bytes = RowBytes(geometry);
+  uint32_t position = 0;
+  for (uint32_t chunk = shape.chunk_begin; chunk < shape.chunk_end; ++chunk) {
+    const uint32_t codes = geometry.codes(chunk);
+    const uint32_t stored = geometry.stored_codes(chunk);
+    ProductRows(geometry, chunk, SlopesAt(slopes, position), codes - stored, codes, out, row_bytes);
+    position += static_cast<uint32_t>(geometry.positions(chunk).size());
+    out += stored * row_bytes;
+  }
+}
+
+uint16_t EntryAt(const TableGeometry& geometry, const void* entries, size_t i) {
+  const auto* bytes = static_cast<const uint8_t*>(entries);
+  if (geometry.entry() == EntryType::kI16) return LoadLittle<uint16_t>(bytes + 2 * i);
+  return static_cast<uint16_t>(static_cast<int8_t>(bytes[i]));
+}
+
+// numbers[code] -= numbers[code - 1] for each chunk and neuron, from the last code down.
+void Difference(const TableGeometry& geometry, const TileShape& shape, Numbers* numbers) {
+  uint16_t* at = numbers->data();
+  for (uint32_t chunk = shape.chunk_begin; chunk < shape.chunk_end; ++chunk) {
+    const size_t count = size_t{geometry.stored_codes(chunk)} * kBlockNeurons;
+    for (size_t i = count; i-- > kBlockNeurons;) {
+      at[i] = static_cast<uint16_t>(at[i] - at[i - kBlockNeurons]);
+    }
+    at += count;
+  }
+}
+
+void Integrate(const TableGeometry& geometry, const TileShape& shape, Numbers* numbers) {
+  uint16_t* at = numbers->data();
+  for (uint32_t chunk = shape.chunk_begin; chunk < shape.chunk_end; ++chunk) {
+    const size_t count = size_t{geometry.stored_codes(chunk)} * kBlockNeurons;
+    for (size_t i = kBlockNeurons; i < count; ++i) {
+      at[i] = static_cast<uint16_t>(at[i] + at[i - kBlockNeurons]);
+    }
+    at += count;
+  }
+}
+
+// Small negative numbers become small: 0, -1, 1, -2, ... are 0, 1, 2, 3.
+uint16_t Fold(uint16_t x) {
+  const auto sign = static_cast<uint16_t>(x >> 15 != 0 ? 0xffff : 0);
+  return static_cast<uint16_t>(static_cast<uint16_t>(x << 1) ^ sign);
+}
+uint16_t Unfold(uint16_t x) {
+  const auto sign = static_cast<uint16_t>((x & 1) != 0 ? 0xffff : 0);
+  return static_cast<uint16_t>((x >> 1) ^ sign);
+}
+
+absl::Status Damaged() { return DataLoss("a delta record does not decompress; run repair"); }
+
+}  // namespace
+
+Slopes SlopesIn(const TableGeometry& geometry, const void* memory) {
+  if (geometry.wide_slopes()) {
+    return {.narrow = nullptr, .wide = static_cast<const int64_t*>(memory)};
+  }
+  return {.narrow = static_cast<const int32_t*>(memory), .wide = nullptr};
+}
+
+size_t SlopeBytes(const TableGeometry& geometry, const TileShape& shape) {
+  const size_t width = geometry.wide_slopes() ? sizeof(int64_t) : sizeof(int32_t);
+  return size_t{shape.positions} * kBlockNeurons * width;
+}
+
+void AppendCorrections(const TableGeometry& geometry, const TileShape& shape, Slopes slopes,
+                       const void* entries, std::string* out) {
+  const size_t count = shape.stored_codes * kBlockNeurons;
+  std::vector<uint8_t> products(shape.stored_codes * RowBytes(geometry));
+  Products(geometry, shape, slopes, products.data());
+  Numbers& numbers = ThreadNumbers(count);
+  // The number of low bits that are zero in every correction is left out.
+  uint32_t all = 0;
+  for (size_t i = 0; i < count; ++i) {
+    numbers[i] = static_cast<uint16_t>(EntryAt(geometry, entries, i) -
+                                       EntryAt(geometry, products.data(), i));
+    all |= numbers[i];
+  }
+  const uint32_t shift =
+      all == 0 ? 0 : std::min(kShiftMax, static_cast<uint32_t>(std::countr_zero(all)));
+  for (uint16_t& number : numbers) {
+    number = static_cast<uint16_t>(static_cast<int16_t>(number) >> shift);
+  }
+  const void* slope_bytes = geometry.wide_slopes() ? static_cast<const void*>(slopes.wide)
+                                                   : static_cast<const void*>(slopes.narrow);
+  const size_t slope_count = size_t{shape.positions} * kBlockNeurons;
+  std::string best, body;
+  Numbers folded(count);
+  for (uint32_t order = 0; order <= kOrderMax; ++order) {
+    if (order > 0) Difference(geometry, shape, &numbers);
+    std::transform(numbers.begin(), numbers.end(), folded.begin(), Fold);
+    body = {kCorrectionsKind, static_cast<char>(shift), static_cast<char>(order)};
+    AppendPlanes(folded.data(), count, sizeof(uint16_t), &body);
+    if (best.empty() || body.size() < best.size()) best.swap(body);
+  }
+  AppendPlanes(slope_bytes, slope_count, SlopeBytes(geometry, shape) / slope_count, &best);
+  out->append(best);
+}
+
+absl::Status ReadCorrections(const TableGeometry& geometry, const TileShape& shape,
+                             std::string_view body, void* slopes, void* entries) {
+  if (body.size() < kHead || body[0] != kCorrectionsKind) return Damaged();
+  const auto shift = static_cast<uint8_t>(body[1]);
+  const auto order = static_cast<uint8_t>(body[2]);
+  if (shift > kShiftMax || order > kOrderMax) return Damaged();
+  body.remove_prefix(kHead);
+  const size_t count = shape.stored_codes * kBlockNeurons;
+  const size_t slope_count = size_t{shape.positions} * kBlockNeurons;
+  Numbers& numbers = ThreadNumbers(count);
+  LUTDB_RETURN_IF_ERROR(ReadPlanes(&body, count, sizeof(uint16_t), numbers.data()));
+  LUTDB_RETURN_IF_ERROR(
+      ReadPlanes(&body, slope_count, SlopeBytes(geometry, shape) / slope_count, slopes));
+  if (!body.empty()) return DataLoss("{} bytes are left behind the slopes", body.size());
+  std::transform(numbers.begin(), numbers.end(), numbers.begin(), Unfold);
+  for (uint32_t i = 0; i < order; ++i) Integrate(geometry, shape, &numbers);
+  auto* to = static_cast<uint8_t*>(entries);
+  Products(geometry, shape, SlopesIn(geometry, slopes), to);
+  for (size_t i = 0; i < count; ++i) {
+    const auto correction = static_cast<uint16_t>(numbers[i] << shift);
+    const auto entry = static_cast<uint16_t>(EntryAt(geometry, to, i) + correction);
+    if (geometry.entry() == EntryType::kI16) {
+      StoreLittle(entry, to + 2 * i);
+    } else {
+      to[i] = static_cast<uint8_t>(entry);
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace lutdb
