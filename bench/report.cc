@@ -63,8 +63,17 @@ Measured PairedRatio(int rounds, const std::function<double()>& a,
 
 void Report::Add(const std::string& name, const Measured& value, double bound, bool at_least,
                  const std::string& what) {
-  figures_.push_back({name, what, fmt::format("{} {:g}", at_least ? ">=" : "<=", bound), value,
+  figures_.push_back({name, what, fmt::format("{} {:.2f}", at_least ? ">=" : "<=", bound), value,
                       at_least ? value.median >= bound : value.median <= bound});
+}
+
+void Report::Missing(const std::string& name, double bound, bool at_least, const std::string& why) {
+  figures_.push_back({.name = name,
+                      .what = why,
+                      .bound = fmt::format("{} {:.2f}", at_least ? ">=" : "<=", bound),
+                      .value = {},
+                      .holds = false,
+                      .missing = true});
 }
 
 void Report::Note(const std::string& name, const Measured& value, const std::string& what) {
@@ -78,6 +87,7 @@ std::string Report::Json() const {
                           {"value", figure.value.median},
                           {"spread", {figure.value.low, figure.value.high}},
                           {"what", figure.what}};
+    if (figure.missing) one["value"] = one["spread"] = nullptr;
     if (!figure.bound.empty()) {
       one["bound"] = figure.bound;
       one["holds"] = figure.holds;
@@ -94,6 +104,10 @@ std::string Report::Json() const {
 std::string Report::Text() const {
   std::string text = fmt::format("{}; {}; {}\n", Machine(), kernels::IsaName(), BuildKind());
   for (const Figure& figure : figures_) {
+    if (figure.missing) {
+      text += fmt::format("{:28} {:>10}  {:9} {}\n", figure.name, "-", figure.bound, figure.what);
+      continue;
+    }
     text += fmt::format("{:28} {:>10.4g}  ({:.4g} .. {:.4g})  {:9} {}  {}\n", figure.name,
                         figure.value.median, figure.value.low, figure.value.high, figure.bound,
                         figure.bound.empty() ? "     "

@@ -29,6 +29,8 @@ class Report {
   // at_least: the bound is a lower one.
   void Add(const std::string& name, const Measured& value, double bound, bool at_least,
            const std::string& what);
+  // A figure that could not be measured, because of what is missing.
+  void Missing(const std::string& name, double bound, bool at_least, const std::string& why);
   void Note(const std::string& name, const Measured& value, const std::string& what);
   // {"machine", "isa", "build", "figures": [{"name", "value", "spread", "bound", "holds"}]}
   std::string Json() const;
@@ -40,6 +42,7 @@ class Report {
     std::string name, what, bound;
     Measured value;
     bool holds = true;
+    bool missing = false;
   };
   std::vector<Figure> figures_;
 };

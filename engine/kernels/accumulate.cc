@@ -1,6 +1,7 @@
 // Look up and add. Rows that are added and rows that are subtracted are told apart first, so that
-// no element pays for a sign; then eight rows at a time are summed over blocks of neurons whose
-// int32 sums stay in the first-level cache, while the next rows are on their way.
+// no element pays for a sign; then a few rows at a time are added to sums of a block of neurons
+// that stay in the first-level cache. What limits it is how many reads of memory a core has under
+// way: every instruction that is saved per line lets it look further ahead (docs/performance.md).
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -40,133 +41,183 @@ void ScaleSumsOf(const int32_t* acc, const float* step, const float* bias, float
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-constexpr size_t kGroupRows = 8;
-constexpr size_t kBatchRows = 256;        // pointers sorted by sign at a time
-constexpr size_t kBlockNeurons32 = 4096;  // int32 sums of a block take 16 KiB
+constexpr size_t kGroupRows = 6;        // read side by side
+constexpr size_t kBatchRows = 252;      // sums of so many int8 entries fit int16
+constexpr size_t kBlockBytes = 4096;    // of each row; sums of a block take twice that
+constexpr size_t kPrefetchedLines = 2;  // of each row of the next group; hardware does the rest
 constexpr size_t kLineBytes = 64;
 constexpr size_t kStripBytes = 256;  // of each row, when many vectors go through rows together
 
-template <bool kSubtract, class V>
-HWY_INLINE V Accumulate(V sum, V value) {
-  return kSubtract ? hn::Sub(sum, value) : hn::Add(sum, value);
-}
-
-// One cache line of kRows rows (32 entries of i16) into 32 sums.
-template <bool kSubtract, size_t kRows>
-HWY_INLINE void AddLine(const int16_t* const* rows, size_t n, int32_t* acc) {
-  const hn::ScalableTag<int32_t> d;
-  const hn::Rebind<int16_t, decltype(d)> d16;
-  const size_t lanes = hn::Lanes(d);
-  for (size_t i = 0; i < kLineBytes / sizeof(int16_t); i += lanes) {
-    auto sum = hn::LoadU(d, acc + i);
-    for (size_t r = 0; r < kRows; ++r) {
-      sum = Accumulate<kSubtract>(sum, hn::PromoteTo(d, hn::LoadU(d16, rows[r] + n + i)));
-    }
-    hn::StoreU(sum, d, acc + i);
-  }
-}
-
-// One cache line of kRows rows (64 entries of i8) into 64 sums. The rows are first summed in int16,
-// which cannot overflow: at most 8 x 128.
-template <bool kSubtract, size_t kRows>
-HWY_INLINE void AddLine(const int8_t* const* rows, size_t n, int32_t* acc) {
-  static_assert(kRows * 128 <= 32767);
-  const hn::ScalableTag<int16_t> d16;
-  const hn::Rebind<int8_t, decltype(d16)> d8;
-  const hn::Repartition<int32_t, decltype(d16)> d;
-  const hn::Half<decltype(d16)> half;
-  const size_t lanes = hn::Lanes(d16);
-  for (size_t i = 0; i < kLineBytes; i += lanes) {
-    auto partial = hn::PromoteTo(d16, hn::LoadU(d8, rows[0] + n + i));
-    for (size_t r = 1; r < kRows; ++r) {
-      partial = hn::Add(partial, hn::PromoteTo(d16, hn::LoadU(d8, rows[r] + n + i)));
-    }
-    const auto low = hn::PromoteTo(d, hn::LowerHalf(half, partial));
-    const auto high = hn::PromoteTo(d, hn::UpperHalf(half, partial));
-    int32_t* to = acc + i;
-    hn::StoreU(Accumulate<kSubtract>(hn::LoadU(d, to), low), d, to);
-    to += lanes / 2;
-    hn::StoreU(Accumulate<kSubtract>(hn::LoadU(d, to), high), d, to);
-  }
-}
-
-// Entries [begin, end) of kRows rows. Rows are readable to the end of their last cache line, sums
-// are not: the last partial line goes through a copy.
-template <bool kSubtract, size_t kRows, typename Entry>
-HWY_INLINE void AddGroup(const Entry* const* rows, size_t next_rows, size_t begin, size_t end,
-                         int32_t* acc) {
-  constexpr size_t kLine = kLineBytes / sizeof(Entry);
-  size_t n = begin;
-  for (; n + kLine <= end; n += kLine) {
-    for (size_t r = 0; r < next_rows; ++r) hwy::Prefetch(rows[kRows + r] + n);
-    AddLine<kSubtract, kRows>(rows, n, acc + n);
-  }
-  if (n < end) {
-    for (size_t r = 0; r < next_rows; ++r) hwy::Prefetch(rows[kRows + r] + n);
-    int32_t sums[kLine] = {};
-    std::memcpy(sums, acc + n, (end - n) * sizeof(int32_t));
-    AddLine<kSubtract, kRows>(rows, n, sums);
-    std::memcpy(acc + n, sums, (end - n) * sizeof(int32_t));
-  }
-}
-
-template <bool kSubtract, typename Entry>
-HWY_INLINE void AddBlock(const Entry* const* rows, size_t row_count, size_t begin, size_t end,
-                         int32_t* acc) {
-  size_t r = 0;
-  for (; r + kGroupRows <= row_count; r += kGroupRows) {
-    const size_t left = row_count - r - kGroupRows;
-    AddGroup<kSubtract, kGroupRows>(rows + r, left < kGroupRows ? left : kGroupRows, begin, end,
-                                    acc);
-  }
-  if (r + 4 <= row_count) {
-    AddGroup<kSubtract, 4>(rows + r, row_count - r - 4, begin, end, acc);
-    r += 4;
-  }
-  for (; r < row_count; ++r) AddGroup<kSubtract, 1>(rows + r, 0, begin, end, acc);
-}
-
-template <typename Entry>
-HWY_INLINE void AddRowsOf(const Entry* const* rows, const int8_t* signs, size_t row_count,
-                          size_t neurons, int32_t* acc) {
-  for (size_t first = 0; first < row_count; first += kBatchRows) {
-    const size_t last = row_count - first < kBatchRows ? row_count : first + kBatchRows;
-    const Entry* added[kBatchRows];
-    const Entry* subtracted[kBatchRows];
-    size_t added_count = 0;
-    size_t subtracted_count = 0;
-    for (size_t r = first; r < last; ++r) {
-      if (rows[r] == nullptr) continue;
-      if (signs != nullptr && signs[r] < 0) {
-        subtracted[subtracted_count++] = rows[r];
-      } else {
-        added[added_count++] = rows[r];
-      }
-    }
-    for (size_t begin = 0; begin < neurons; begin += kBlockNeurons32) {
-      const size_t end = neurons - begin < kBlockNeurons32 ? neurons : begin + kBlockNeurons32;
-      AddBlock<false>(added, added_count, begin, end, acc);
-      AddBlock<true>(subtracted, subtracted_count, begin, end, acc);
-    }
-  }
-}
-
-// ---- Many vectors ----
-
-// Sums of a list in the type that entries widen to. int16 sums of int8 entries are passed on to
-// int32 before they could overflow; int32 sums of int16 entries cannot (65,538 rows at most).
+// What entries widen to. int16 sums of int8 entries are passed on to int32 before they could
+// overflow; int32 sums of int16 entries cannot (65,538 rows at most).
 template <typename Entry>
 struct Widened;
 template <>
 struct Widened<int8_t> {
   using Type = int16_t;
-  static constexpr size_t kRowsMax = 255;
+  static constexpr size_t kRowsMax = kBatchRows;
 };
 template <>
 struct Widened<int16_t> {
   using Type = int32_t;
   static constexpr size_t kRowsMax = size_t{1} << 31;
 };
+
+// Sums of the columns of one block, kept apart by the parity of the column. Two entries lie in a
+// word of the wider type. With the top bit of the lower one flipped, which adds half its range, the
+// word is upper * 2^bits + lower, lower >= 0: so the sum of whole words and the sum of upper halves
+// hold both sums, and an entry pair costs a flip, a shift and two additions. Arithmetic is modulo
+// the word, which is exact since the sums fit it. Read-modify-write of these sums stays in the
+// first-level cache.
+template <typename Entry>
+class BlockSums {
+ public:
+  using Wide = typename Widened<Entry>::Type;
+  static constexpr int kBits = 8 * sizeof(Entry);
+
+  HWY_INLINE void Clear(size_t words) {
+    std::memset(whole_, 0, words * sizeof(Wide));
+    std::memset(upper_, 0, words * sizeof(Wide));
+    rows_ = 0;
+  }
+
+  // Adds or subtracts `lines` cache lines of kRows rows, from entry n of each on.
+  template <bool kSubtract, size_t kRows>
+  HWY_INLINE void Add(const Entry* const* rows, size_t n, size_t lines) {
+    const hn::ScalableTag<Wide> d;
+    const size_t lanes = hn::Lanes(d);
+    const auto flip = hn::Set(d, static_cast<Wide>(Wide{1} << (kBits - 1)));
+    const Wide* from[kRows];
+    for (size_t r = 0; r < kRows; ++r) from[r] = reinterpret_cast<const Wide*>(rows[r] + n);
+    const size_t words = lines * kLineBytes / sizeof(Wide);
+    for (size_t i = 0; i < words; i += lanes) {
+      auto whole = hn::Load(d, whole_ + i);
+      auto upper = hn::Load(d, upper_ + i);
+      for (size_t r = 0; r < kRows; ++r) {
+        const auto word = hn::Xor(hn::Load(d, from[r] + i), flip);
+        const auto half = hn::ShiftRight<kBits>(word);
+        whole = kSubtract ? hn::Sub(whole, word) : hn::Add(whole, word);
+        upper = kSubtract ? hn::Sub(upper, half) : hn::Add(upper, half);
+      }
+      hn::Store(whole, d, whole_ + i);
+      hn::Store(upper, d, upper_ + i);
+    }
+    rows_ += kSubtract ? size_t{0} - kRows : kRows;
+  }
+
+  // acc[i] += the sum of column i.
+  HWY_INLINE void PassOn(size_t columns, int32_t* acc) {
+    const hn::ScalableTag<Wide> d;
+    const size_t lanes = hn::Lanes(d);
+    const auto added = hn::Set(d, static_cast<Wide>(rows_ << (kBits - 1)));
+    for (size_t i = 0; i * 2 < columns; i += lanes) {
+      const auto upper = hn::Load(d, upper_ + i);
+      const auto lower =
+          hn::Sub(hn::Sub(hn::Load(d, whole_ + i), hn::ShiftLeft<kBits>(upper)), added);
+      HWY_ALIGN Wide sums[2 * hn::MaxLanes(d)];
+      hn::StoreInterleaved2(lower, upper, d, sums);
+      const size_t left = columns - i * 2;
+      const size_t count = left < 2 * lanes ? left : 2 * lanes;
+      for (size_t c = 0; c < count; ++c) acc[i * 2 + c] += sums[c];
+    }
+  }
+
+ private:
+  static constexpr size_t kWords = kBlockBytes / sizeof(Wide);
+  HWY_ALIGN_MAX Wide whole_[kWords];
+  HWY_ALIGN_MAX Wide upper_[kWords];
+  size_t rows_ = 0;  // added less subtracted, modulo 2^64
+};
+
+template <typename Entry>
+HWY_INLINE void PrefetchStarts(const Entry* const* rows, size_t count, size_t n) {
+  for (size_t r = 0; r < count; ++r) {
+    for (size_t line = 0; line < kPrefetchedLines; ++line) {
+      hwy::Prefetch(rows[r] + n + line * kLineBytes / sizeof(Entry));
+    }
+  }
+}
+
+// `ahead`: rows behind these in the list, which come next.
+template <bool kSubtract, typename Entry>
+HWY_INLINE void AddGroups(const Entry* const* rows, size_t row_count, size_t ahead, size_t n,
+                          size_t lines, BlockSums<Entry>* sums) {
+  size_t r = 0;
+  const size_t known = row_count + ahead;
+  for (; r + kGroupRows <= row_count; r += kGroupRows) {
+    const size_t next = known - r - kGroupRows;
+    PrefetchStarts(rows + r + kGroupRows, next < kGroupRows ? next : kGroupRows, n);
+    sums->template Add<kSubtract, kGroupRows>(rows + r, n, lines);
+  }
+  if (r < row_count) {
+    PrefetchStarts(rows + row_count, ahead < kGroupRows ? ahead : kGroupRows, n);
+    if (row_count - r >= 3) {
+      sums->template Add<kSubtract, 3>(rows + r, n, lines);
+      r += 3;
+    }
+    if (row_count - r == 2) sums->template Add<kSubtract, 2>(rows + r, n, lines);
+    if (row_count - r == 1) sums->template Add<kSubtract, 1>(rows + r, n, lines);
+  }
+}
+
+// Rows of a batch, none null: those to be added, then those to be subtracted, then a few of the
+// next batch, which are only prefetched.
+template <typename Entry>
+struct Batch {
+  const Entry* rows[kBatchRows + kGroupRows];
+  size_t added = 0;
+  size_t subtracted = 0;
+  size_t ahead = 0;
+};
+
+template <typename Entry>
+HWY_INLINE size_t TakeBatch(const Entry* const* rows, const int8_t* signs, size_t first,
+                            size_t row_count, Batch<Entry>* batch) {
+  const Entry* subtracted[kBatchRows];
+  batch->added = batch->subtracted = batch->ahead = 0;
+  size_t r = first;
+  for (; r < row_count && batch->added + batch->subtracted < kBatchRows; ++r) {
+    if (rows[r] == nullptr) continue;
+    if (signs != nullptr && signs[r] < 0) {
+      subtracted[batch->subtracted++] = rows[r];
+    } else {
+      batch->rows[batch->added++] = rows[r];
+    }
+  }
+  size_t count = batch->added;
+  for (size_t i = 0; i < batch->subtracted; ++i) batch->rows[count++] = subtracted[i];
+  for (size_t next = r; next < row_count && batch->ahead < kGroupRows; ++next) {
+    if (rows[next] == nullptr) continue;
+    batch->rows[count++] = rows[next];
+    ++batch->ahead;
+  }
+  return r;
+}
+
+// Rows are read in groups, side by side: each row trains a prefetcher of its own, and more rows at
+// once than a few would displace each other in the cache, as columns of rows that are pages apart
+// share its sets. Only the first lines of the next group's rows are prefetched here.
+template <typename Entry>
+HWY_INLINE void AddRowsOf(const Entry* const* rows, const int8_t* signs, size_t row_count,
+                          size_t neurons, int32_t* acc) {
+  constexpr size_t kBlock = kBlockBytes / sizeof(Entry);
+  constexpr size_t kLine = kLineBytes / sizeof(Entry);
+  Batch<Entry> batch;
+  BlockSums<Entry> sums;
+  for (size_t next = 0; next < row_count;) {
+    next = TakeBatch(rows, signs, next, row_count, &batch);
+    for (size_t n = 0; n < neurons; n += kBlock) {
+      const size_t columns = neurons - n < kBlock ? neurons - n : kBlock;
+      const size_t lines = (columns + kLine - 1) / kLine;
+      sums.Clear(lines * kLine / 2);
+      AddGroups<false>(batch.rows, batch.added, batch.subtracted + batch.ahead, n, lines, &sums);
+      AddGroups<true>(batch.rows + batch.added, batch.subtracted, batch.ahead, n, lines, &sums);
+      sums.PassOn(columns, acc + n);
+    }
+  }
+}
+
+// ---- Many vectors ----
 
 template <class V>
 HWY_INLINE void PassOn(hn::ScalableTag<int32_t> d, V sums, int32_t* acc) {
