@@ -1,6 +1,7 @@
 // One thread that works through what it is given, in order, beside the caller.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -9,7 +10,8 @@
 
 namespace lutdb {
 
-// Tasks must not throw. Post and Wait are thread-safe.
+// Tasks must not throw. Post and Wait are thread-safe. After a task the thread looks for the next
+// for a moment before it sleeps: waking it takes longer than small tasks do.
 class SideThread {
  public:
   SideThread();
@@ -21,11 +23,13 @@ class SideThread {
 
  private:
   void Run();
+  void LookAround() const;
 
   std::mutex mutex_;
   std::condition_variable posted_;
   std::condition_variable done_;
   std::deque<std::function<void()>> tasks_;  // the first is being run
+  std::atomic<bool> waiting_{false};         // for the thread: something to do, or the end
   bool stop_ = false;
   std::thread thread_;
 };
