@@ -3,8 +3,8 @@
 
   bench/tuning.py SET [--seeds 10] [--work DIR] [--lutdb PROGRAM] [-- TUNE OPTIONS]
 
-SET is california-singles, california-chunks, mnist-tuples, mnist-flat, digits, wine, abalone, banknote
-or iris. For each seed: a split, a graph file, `lutdb build`, `lutdb tune`, `lutdb eval` on rows that
+SET is california-singles, california-chunks, mnist-tuples, mnist-flat, digits, wine, abalone,
+banknote or iris. For each seed: a split, a graph file, `lutdb build`, `lutdb tune`, `lutdb eval` on rows that
 neither training nor any choice has seen. Prints one JSON object with mean and 95 % interval, entries,
 look-ups and seconds. NumPy; the data is that of tuning_data.py.
 """
@@ -33,8 +33,8 @@ def hidden_graph(width, chunks, bits, hidden, outputs, mean=0.0, size=1.0, hidde
     """inputs in -1 .. 1 -> hidden -> outputs, every connection a function."""
     top = 2 ** (bits - 1) - 1 if bits > 1 else 1
     ops = [learned("hidden", hidden, 16.0, chunks, bits, 1 / top),
-           learned("output", outputs, 16.0, [([h], hidden_bits) for h in range(hidden)], hidden_bits,
-                   3 / (2 ** (hidden_bits - 1) - 1))]
+           learned("output", outputs, 16.0, [([h], hidden_bits) for h in range(hidden)],
+                   hidden_bits, 3 / (2 ** (hidden_bits - 1) - 1))]
     if outputs == 1:
         ops.append({"op": "scale_shift", "scale": [size], "shift": [mean]})
     return {"format": "lutdb-graph-1", "input": {"width": width, "range": [-1, 1]}, "ops": ops}
@@ -65,21 +65,46 @@ def tuples(images, count, size, reach, rng):
     return out
 
 
-def california(seed, chunks):
+def proposed_pairs(a, x, y, seed, work, count):
+    """What `tune --propose-chunks` names first, on the rows it trains on."""
+    graph = hidden_graph(x.shape[1], singles(x.shape[1], 4), 4, 8, 1)
+    save(work, "pairs", x, y)
+    with open(f"{work}/pairs.json", "w", encoding="utf-8") as file:
+        json.dump(graph, file)
+    call([a.lutdb, "build", f"{work}/pairs.json", f"{work}/pairs-{seed}.lut", "--json"])
+    found = call([a.lutdb, "tune", f"{work}/pairs-{seed}.lut", "--inputs", f"{work}/pairs_x.npy",
+                  "--targets", f"{work}/pairs_y.npy", "--seed", str(seed), "--propose-chunks",
+                  str(count), "--json"])
+    return [pair["inputs"] for pair in found["pairs"]]
+
+
+def california(a, seed, work):
+    """11 single inputs, as ranks; chunks of longitude and latitude (7 and 5 bits), of their sum and
+    difference (7 bits) and of five proposed pairs (5 bits). One input has one grid, so what is
+    looked up at several is given several times."""
     x, y = data.california()
     train, test = data.split(len(x), seed, (0.8, 0.2))
     ranks = data.ranks(x[train], x)
     mean, size = float(y[train].mean()), float(y[train].std())
-    if not chunks:
+    if not a.set.endswith("chunks"):
         graph = hidden_graph(11, singles(11, 4), 4, 8, 1, mean, size, 4)
-    else:
-        # Longitude and latitude once more, together and finer: one input has one grid.
-        ranks = np.c_[ranks, ranks[:, :2]]
-        graph = hidden_graph(13, singles(11, 6) + [([11, 12], 7)], 6, 8, 1, mean, size, 8)
-        top = [31.0] * 11 + [63.0] * 2
-        graph["ops"][0]["table"]["scale"] = 1.0
-        graph["ops"][0]["table"]["input_scales"] = [1 / t for t in top]
-    return graph, (ranks[train], y[train]), (ranks[test], y[test])
+        return graph, (ranks[train], y[train]), (ranks[test], y[test])
+    place = (x[:, :2] - x[train, :2].mean(0)) / x[train, :2].std(0)
+    turned = np.c_[place.sum(1), place[:, 0] - place[:, 1]]
+    turned = data.ranks(turned[train], turned)
+    pairs = proposed_pairs(a, ranks[train], y[train], seed, work, 6)
+    pairs = [pair for pair in pairs if pair != [0, 1]][:5]
+    columns, chunks, tops = [ranks], singles(11, 6), [31.0] * 11
+    for pair, bits in [(ranks[:, :2], 7), (turned, 7), (ranks[:, :2], 5)] + [
+            (ranks[:, p], 5) for p in pairs]:
+        chunks.append(([len(tops), len(tops) + 1], bits))
+        columns.append(pair)
+        tops += [2.0 ** (bits - 1) - 1] * 2
+    inputs = np.concatenate(columns, 1)
+    graph = hidden_graph(len(tops), chunks, 6, 8, 1, mean, size, 6)
+    graph["ops"][0]["table"]["scale"] = 1.0
+    graph["ops"][0]["table"]["input_scales"] = [1 / top for top in tops]
+    return graph, (inputs[train], y[train]), (inputs[test], y[test])
 
 
 def mnist(seed, flat):
@@ -125,9 +150,10 @@ def small(name, seed):
     return graph, (ranks[train], y[train]), (ranks[test], y[test])
 
 
-def problem(name, seed):
+def problem(a, seed, work):
+    name = a.set
     if name.startswith("california"):
-        return california(seed, name.endswith("chunks"))
+        return california(a, seed, work)
     if name.startswith("mnist"):
         return mnist(seed, name.endswith("flat"))
     return digits(seed) if name == "digits" else small(name, seed)
@@ -140,27 +166,31 @@ def call(words):
     return json.loads(run.stdout)
 
 
+def save(work, name, x, y):
+    np.save(f"{work}/{name}_x.npy", np.ascontiguousarray(x, np.float32))
+    np.save(f"{work}/{name}_y.npy", np.ascontiguousarray(y, np.float32))
+
+
 def one(a, seed, work):
-    graph, train, test = problem(a.set, seed)
+    graph, train, test = problem(a, seed, work)
     for name, (x, y) in (("train", train), ("test", test)):
-        np.save(f"{work}/{name}_x.npy", np.ascontiguousarray(x, np.float32))
-        np.save(f"{work}/{name}_y.npy", np.ascontiguousarray(y, np.float32))
+        save(work, name, x, y)
     with open(f"{work}/graph.json", "w", encoding="utf-8") as file:
         json.dump(graph, file)
     store = f"{work}/{seed}.lut"
-    built = call([a.lutdb, "build", f"{work}/graph.json", store, "--json"])
+    call([a.lutdb, "build", f"{work}/graph.json", store, "--json"])
     tuned = call([a.lutdb, "tune", store, "--inputs", f"{work}/train_x.npy", "--targets",
                   f"{work}/train_y.npy", "--seed", str(seed), "--json"] + a.options)
     measured = call([a.lutdb, "eval", store, "--inputs", f"{work}/test_x.npy", "--targets",
                      f"{work}/test_y.npy", "--json"])
     info = call([a.lutdb, "info", store, "--json"])
     lookups = sum(len(op["table"]["chunks"]) for op in graph["ops"] if op["op"] == "learned")
-    del built
     return {"test": measured["accuracy" if "accuracy" in measured else "mse"],
             "figure": "accuracy" if "accuracy" in measured else "mse", "entries": tuned["entries"],
             "lookups": lookups, "raw_bytes": info["raw_bytes"], "seconds": tuned["seconds"],
             "epochs": tuned["epochs"], "learning_rate": tuned["learning_rate"],
-            "penalties": [tuned["smooth"], tuned["curve"], tuned["near"]]}
+            "penalties": [tuned["smooth"], tuned["curve"], tuned["near"]],
+            "valid": tuned["valid"]["after"]}
 
 
 def main():

@@ -114,7 +114,6 @@ absl::StatusOr<BuildPlan> ResolvePlan(const std::string& model, const BuildOptio
       ResolveTables(plan.source, options, &plan.layout, choices ? &plan.choices : nullptr));
   plan.graph = plan.source.graph;
   if (options.integer_only) {
-    LUTDB_RETURN_IF_ERROR(RefuseLearned(plan.source.tables, "--integer-only"));
     LUTDB_ASSIGN_OR_RETURN(plan.integer, PlanIntegerOnly(plan.source, &plan.layout.tables));
     plan.graph = plan.integer->graph;
   }

@@ -142,6 +142,22 @@ void AddOffsets(const SourceTensor& weights, const std::vector<float>& offsets,
   }
 }
 
+// Tables that start without weights have their input scales from the graph file.
+bool StartsEmpty(const PlannedTable& table) { return table.spec.weight_tensor == kNone; }
+
+absl::Status FixFirstScales(const ModelSource& model, PlannedTable* first,
+                            std::vector<ValueRange>* inputs) {
+  if (StartsEmpty(*first)) return absl::OkStatus();
+  const Graph& graph = model.graph;
+  if (!(graph.input_low < graph.input_high)) {
+    return FailedPrecondition(
+        "--integer-only needs the range of the inputs: say it in the graph file, as "
+        "\"input\": {{\"range\": [low, high], ...}}");
+  }
+  inputs->assign(first->spec.inputs, UniformRange(graph.input_low, graph.input_high));
+  return FixInputScales(*inputs, first);
+}
+
 }  // namespace
 
 absl::StatusOr<IntegerPlan> PlanIntegerOnly(const ModelSource& model,
@@ -151,21 +167,21 @@ absl::StatusOr<IntegerPlan> PlanIntegerOnly(const ModelSource& model,
     return Unimplemented("--integer-only is for feed-forward networks; {} is a language model",
                          model.name);
   }
-  if (!(graph.input_low < graph.input_high)) {
-    return FailedPrecondition(
-        "--integer-only needs the range of the inputs: say it in the graph file, as "
-        "\"input\": {{\"range\": [low, high], ...}}");
-  }
   IntegerPlan plan;
   LUTDB_ASSIGN_OR_RETURN(plan.stages, CutAtTables(model));
-  PlannedTable& first = (*tables)[plan.stages.front().table];
-  std::vector<ValueRange> inputs(first.spec.inputs,
-                                 UniformRange(graph.input_low, graph.input_high));
-  LUTDB_RETURN_IF_ERROR(FixInputScales(inputs, &first));
+  std::vector<ValueRange> inputs;
+  LUTDB_RETURN_IF_ERROR(FixFirstScales(model, &(*tables)[plan.stages.front().table], &inputs));
   for (IntegerStage& stage : plan.stages) {
     PlannedTable& table = (*tables)[stage.table];
     if (stage.next_table == kNone) {
-      table.spec.shared_step = true;
+      table.spec.shared_step = !StartsEmpty(table);  // those have one step anyway
+    } else if (StartsEmpty((*tables)[stage.next_table])) {
+      stage.offsets.assign(table.spec.neurons, 0.0f);
+    } else if (StartsEmpty(table)) {
+      return Unimplemented(
+          "--integer-only cannot tell the range of what table {} gives, which starts without "
+          "weights: let a table without weights read it",
+          table.spec.name);
     } else {
       inputs = OutputRanges(model.tensors[table.spec.weight_tensor], stage, inputs);
       stage.offsets = FixHiddenScales(inputs, &(*tables)[stage.next_table]);
@@ -173,6 +189,7 @@ absl::StatusOr<IntegerPlan> PlanIntegerOnly(const ModelSource& model,
   }
   for (size_t i = 1; i < plan.stages.size(); ++i) {
     const uint32_t weights = (*tables)[plan.stages[i].table].spec.weight_tensor;
+    if (weights == kNone) continue;  // its offsets are zero
     AddOffsets(model.tensors[weights], plan.stages[i - 1].offsets, &plan.stages[i].bias);
   }
   plan.graph = LoweredGraph(graph, *tables, &plan.stages);

@@ -52,9 +52,10 @@ struct IntegerPlan {
 };
 
 // Rewrites a feed-forward chain of linear layers, scale-shifts and activation functions, with an
-// optional softmax at its end. tables: changed (fixed scales, per-input scales, one step for the
-// last table). Unimplemented names an op that cannot be folded; FailedPrecondition when the graph
-// does not say the range of its input.
+// optional softmax at its end; tables that start without weights keep the scales of the graph file,
+// so that entries trained without --integer-only fit as they are. tables: changed (fixed scales,
+// per-input scales, one step for the last table). Unimplemented names an op that cannot be folded;
+// FailedPrecondition when the graph does not say the range of its input.
 absl::StatusOr<IntegerPlan> PlanIntegerOnly(const ModelSource& model,
                                             std::vector<PlannedTable>* tables);
 

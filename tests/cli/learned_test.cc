@@ -90,7 +90,8 @@ TEST_F(Learned, AnswersZeroAndIsEvaluated) {
 TEST_F(Learned, RefusesWhatItCannotBe) {
   const std::string out = scratch_ / "n.lut";
   const std::string learned = R"({"op": "learned", "name": "t", "neurons": 3, "range": 1})";
-  ExpectRefused({"build", Graph(learned), out, "--integer-only"}, 1, "starts without weights");
+  const std::string scaled = R"({"op": "scale_shift", "scale": [1, 1], "shift": [0, 0]}, )";
+  ExpectRefused({"build", Graph(scaled + learned), out, "--integer-only"}, 1, "cannot fold op 0");
   ExpectRefused({"build", Graph(R"({"op": "learned", "name": "t", "neurons": 3})"), out}, 1,
                 "range");
   ExpectRefused({"build", Graph(R"({"op": "learned", "neurons": 3, "range": 1})"), out}, 1, "name");

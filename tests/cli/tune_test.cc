@@ -107,6 +107,46 @@ TEST_F(Tune, ASeedGivesOneResult) {
   EXPECT_EQ(Hash(a), Hash(b));
 }
 
+// Three classes, told apart by rings; trained in f32, then as tables and thresholds alone with the
+// same entries, the same answers.
+TEST_F(Tune, ATunedNetworkBecomesIntegerOnly) {
+  std::string graph = kGraph;
+  graph.replace(graph.find("\"neurons\": 1"), 12, "\"neurons\": 3");
+  WriteWholeFile(*scratch_ / "rings.json", graph);
+  std::string csv = "a,b,y\n";
+  for (int i = 0; i < 900; ++i) {
+    const double a = std::fmod(i * 0.618034, 2.0) - 1, b = std::fmod(i * 0.414214, 2.0) - 1;
+    const int ring = std::min(2, static_cast<int>(2 * std::hypot(a, b)));
+    csv += std::to_string(a) + "," + std::to_string(b) + "," + std::to_string(ring) + "\n";
+  }
+  WriteWholeFile(*scratch_ / "rings.csv", csv);
+  const std::string store = *scratch_ / "rings.lut", whole = *scratch_ / "whole_rings.lut";
+  ASSERT_EQ(Lutdb({"build", *scratch_ / "rings.json", store}).exit_code, 0);
+  ASSERT_EQ(Lutdb({"branch", store, "start"}).exit_code, 0);
+  const Words data = {"--csv", *scratch_ / "rings.csv", "--target", "y", "--json"};
+  const auto on = [&](Words words) {
+    words.insert(words.end(), data.begin(), data.end());
+    return RunJson(words);
+  };
+  on({"tune", store, "--batch", "16", "--lr", "0.05", "--epochs", "30"});
+  const ProcessResult patch = Lutdb({"diff", store, "start", "main", "--patch"});
+  ASSERT_EQ(patch.exit_code, 0) << patch.err;
+  WriteWholeFile(*scratch_ / "rings.jsonl", patch.out);
+  const ProcessResult built = Lutdb({"build", *scratch_ / "rings.json", whole, "--integer-only"});
+  ASSERT_EQ(built.exit_code, 0) << built.err;
+  const ProcessResult edited = Lutdb({"edit", whole, *scratch_ / "rings.jsonl", "-m", "tuned"});
+  ASSERT_EQ(edited.exit_code, 0) << edited.err;
+  EXPECT_TRUE(RunJson({"info", whole, "--json"})["integer_only"].get<bool>());
+  const double before = on({"eval", store})["accuracy"], after = on({"eval", whole})["accuracy"];
+  EXPECT_GT(before, 0.85);
+  EXPECT_NEAR(after, before, 0.005);
+  // And trained on from there, without a float.
+  const Json more =
+      on({"tune", whole, "--batch", "16", "--lr", "0.01", "--epochs", "10", "--dry-run"});
+  EXPECT_GT(more["valid"]["before"]["accuracy"], 0.8);
+  EXPECT_EQ(Lutdb({"verify", whole, "--deep"}).exit_code, 0);
+}
+
 // Coarse corrections lose no more on validation rows than was allowed, and take less room.
 TEST_F(Tune, CoarseCorrectionsTakeLessRoom) {
   const std::string fine = Fresh("fine.lut"), coarse = Fresh("coarse.lut");
