@@ -205,6 +205,11 @@ absl::Status MakeDirectory(const std::string& path) {
   return SystemError(error, "make the directory", path);
 }
 
+absl::Status MakePrivate(const std::string& path) {
+  if (::chmod(path.c_str(), 0700) == 0) return absl::OkStatus();
+  return SystemError(errno, "set the mode of", path);
+}
+
 absl::Status SyncDirectory(const std::string& path) {
   Descriptor directory(OpenRetrying(path, O_RDONLY | O_DIRECTORY));
   if (!directory.valid()) return SystemError(errno, "open", path);
@@ -221,6 +226,27 @@ absl::Status RenamePath(const std::string& from, const std::string& to) {
   LUTDB_RETURN_IF_ERROR(SyncDirectory(to_directory));
   const std::string from_directory = DirectoryOf(from);
   return from_directory == to_directory ? absl::OkStatus() : SyncDirectory(from_directory);
+}
+
+absl::Status CopyFile(const std::string& from, const std::string& to) {
+  uint64_t size = 0;
+  LUTDB_ASSIGN_OR_RETURN(const int descriptor, OpenRegular(from, &size));
+  const Descriptor source(descriptor);
+  Descriptor copy(OpenRetrying(to, O_WRONLY | O_CREAT | O_EXCL, 0600));
+  if (!copy.valid()) return SystemError(errno, "create", to);
+  constexpr size_t kPieceBytes = 1 << 20;
+  std::string piece(kPieceBytes, '\0');
+  for (;;) {
+    const ssize_t got = ::read(source.get(), piece.data(), piece.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return SystemError(errno, "read", from);
+    if (got == 0) break;
+    LUTDB_RETURN_IF_ERROR(
+        WriteAll(copy.get(), std::string_view(piece).substr(0, static_cast<size_t>(got)), to));
+  }
+  if (::fsync(copy.get()) != 0) return SystemError(errno, "sync", to);
+  if (::close(copy.release()) != 0) return SystemError(errno, "close", to);
+  return absl::OkStatus();
 }
 
 absl::Status RemovePath(const std::string& path) {

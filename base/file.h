@@ -72,9 +72,13 @@ absl::Status WriteFileAtomically(const std::string& path, std::string_view bytes
 
 // Makes one directory, private to the user (0700). OK when it exists already.
 absl::Status MakeDirectory(const std::string& path);
+// Leaves a directory to the user alone (0700).
+absl::Status MakePrivate(const std::string& path);
 absl::Status SyncDirectory(const std::string& path);
 // Renames within one file system and syncs the parent directory.
 absl::Status RenamePath(const std::string& from, const std::string& to);
+// Copies a regular file and syncs the copy, not its directory.
+absl::Status CopyFile(const std::string& from, const std::string& to);
 // Removes a file or a whole directory tree; OK when absent.
 absl::Status RemovePath(const std::string& path);
 

@@ -95,6 +95,7 @@ const std::vector<Command>& Commands() {
       {"tune", "Train entries on data, commit what is better on held-out rows", DeclareTune},
       {"verify", "Check a store, up to every byte and every product", DeclareVerify},
       {"repair", "Rebuild what is damaged from the kept weights", DeclareRepair},
+      {"backup", "Copy a store consistently, or copy a backup back", DeclareBackup},
       {"set", "Give the entries of an address a value", DeclareSet},
       {"edit", "Change many entries by a patch, in one commit", DeclareEdit},
       {"ablate", "Kill, scale or spoil neurons, chunks, tables or entries", DeclareAblate},

@@ -65,6 +65,7 @@ Action DeclareEval(CLI::App& app);
 Action DeclareTokenize(CLI::App& app);
 Action DeclareVerify(CLI::App& app);
 Action DeclareRepair(CLI::App& app);
+Action DeclareBackup(CLI::App& app);
 Action DeclareSet(CLI::App& app);
 Action DeclareEdit(CLI::App& app);
 Action DeclareAblate(CLI::App& app);

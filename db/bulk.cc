@@ -2,11 +2,33 @@
 
 #include <rocksdb/sst_file_writer.h>
 
+#include <map>
+#include <mutex>
+
 #include "base/file.h"
 #include "base/status.h"
 #include "db/rocks_options.h"
 
 namespace lutdb::db {
+
+namespace {
+
+std::mutex written_mutex;
+std::map<std::string, std::string>& Written() {
+  static auto* const written = new std::map<std::string, std::string>;
+  return *written;
+}
+
+}  // namespace
+
+std::string TakeWrittenChecksum(const std::string& path) {
+  const std::lock_guard lock(written_mutex);
+  const auto found = Written().find(path);
+  if (found == Written().end()) return "";
+  std::string checksum = std::move(found->second);
+  Written().erase(found);
+  return checksum;
+}
 
 struct SstWriter::State {
   // The page cache keeps the file, which RocksDB would drop: ingestion reads it once more, and cold
@@ -17,6 +39,7 @@ struct SstWriter::State {
   std::string path;
   rocksdb::SstFileWriter writer;
   bool finished = false;
+  bool aligned = false;
 };
 
 SstWriter::SstWriter(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -26,6 +49,7 @@ absl::StatusOr<std::unique_ptr<SstWriter>> SstWriter::Create(Family family,
   const rocksdb::Options options(DatabaseOptions({}), FamilyOptions(family, nullptr));
   auto state = std::make_unique<State>(options);
   state->path = path;
+  state->aligned = family == Family::kRow;
   LUTDB_RETURN_IF_ERROR(Translate(state->writer.Open(path), path));
   return std::unique_ptr<SstWriter>(new SstWriter(std::move(state)));
 }
@@ -42,6 +66,12 @@ absl::StatusOr<SstInfo> SstWriter::Finish() {
   rocksdb::ExternalSstFileInfo info;
   LUTDB_RETURN_IF_ERROR(Translate(state_->writer.Finish(&info), state_->path));
   state_->finished = true;
+  // Of aligned blocks RocksDB 7.8 computes another checksum while writing: it leaves the padding
+  // out.
+  if (!state_->aligned) {
+    const std::lock_guard lock(written_mutex);
+    Written()[state_->path] = info.file_checksum;
+  }
   return SstInfo{info.num_entries, info.file_size, info.smallest_key, info.largest_key};
 }
 

@@ -12,6 +12,7 @@ namespace {
 
 absl::Status CheckPresent(const std::string& path) {
   if (IsDirectory(RocksPath(path))) return absl::OkStatus();
+  LUTDB_RETURN_IF_ERROR(ReadGeneration(path).status());
   if (PathExists(path)) return DataLoss("{} is not a lutdb store: it holds no database", path);
   if (PathExists(PartialPath(path))) {
     return FailedPrecondition(

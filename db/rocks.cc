@@ -3,15 +3,23 @@
 #include <rocksdb/cache.h>
 #include <rocksdb/convenience.h>
 #include <rocksdb/db.h>
+#include <rocksdb/sst_file_reader.h>
 #include <rocksdb/utilities/checkpoint.h>
 #include <rocksdb/write_batch.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <numeric>
+#include <set>
 
 #include "base/check.h"
+#include "base/crash_point.h"
+#include "base/file.h"
 #include "base/status.h"
+#include "db/file_checksum.h"
+#include "db/mend_manifest.h"
 #include "db/rocks_options.h"
+#include "db/write_mark.h"
 
 namespace lutdb::db {
 
@@ -29,21 +37,53 @@ struct Rocks::State {
     return absl::OkStatus();
   }
 
+  // All that was written so far is durable.
+  void NoteWrites() {
+    CrashPoint("write.logged");
+    if (mark == nullptr) mark = std::make_unique<WriteMark>(path);
+    mark->Note(database->GetLatestSequenceNumber());
+    CrashPoint("write.noted");
+  }
+
+  // mark: of ReadWriteMark before the database was opened.
+  absl::Status CheckWritesAreThere(uint64_t mark) const {
+    const uint64_t there = database->GetLatestSequenceNumber();
+    if (there >= mark) return absl::OkStatus();
+    return DataLoss(
+        "{} has lost the newest {} of its writes: its log ({}) is damaged; `lutdb repair` goes on "
+        "without them",
+        path, mark - there, fmt::join(LogNames(), ", "));
+  }
+
+  std::vector<std::string> LogNames() const {
+    std::vector<std::string> names;
+    std::error_code ignored;
+    for (const auto& entry : std::filesystem::directory_iterator(path, ignored)) {
+      if (entry.path().extension() == ".log") names.push_back(entry.path().filename());
+    }
+    return names;
+  }
+
   std::string path;
   std::shared_ptr<rocksdb::Cache> cache;
   std::unique_ptr<rocksdb::DB> database;
   std::vector<rocksdb::ColumnFamilyHandle*> families;
   bool writable = false;
+  std::unique_ptr<WriteMark> mark;  // made by the first write
 
   rocksdb::ColumnFamilyHandle* family(Family family) const {
     return families[static_cast<size_t>(family)];
   }
   ~State() {
+    // What the log holds goes to table files, all of whose bytes have checksums that are looked at.
+    // Where that fails the log is still there, and read when the database is opened.
+    if (mark != nullptr) (void)database->Flush({}, families);
     // Handles before the database: the other order aborts in Debian's build.
     for (rocksdb::ColumnFamilyHandle* handle : families) {
       if (handle != nullptr) database->DestroyColumnFamilyHandle(handle);
     }
-    if (database && writable) (void)database->Close();
+    if (database == nullptr || !writable) return;
+    if (database->Close().ok()) KeepManifest(path);
   }
 };
 
@@ -99,6 +139,7 @@ absl::StatusOr<std::unique_ptr<Rocks>> Rocks::Create(const std::string& path,
 absl::StatusOr<std::unique_ptr<Rocks>> Rocks::OpenForReading(const std::string& path,
                                                              const OpenOptions& options) {
   auto state = std::make_unique<State>(path, options);
+  const uint64_t mark = ReadWriteMark(path);
   rocksdb::DB* raw = nullptr;
   LUTDB_RETURN_IF_ERROR(
       TranslateOpen(rocksdb::DB::OpenForReadOnly(DatabaseOptions(options), path,
@@ -106,6 +147,7 @@ absl::StatusOr<std::unique_ptr<Rocks>> Rocks::OpenForReading(const std::string& 
                                                  &state->families, &raw),
                     path));
   state->database.reset(raw);
+  if (!options.accept_lost_writes) LUTDB_RETURN_IF_ERROR(state->CheckWritesAreThere(mark));
   if (options.history_only) {  // by number of family: those left out stay null
     std::vector<rocksdb::ColumnFamilyHandle*> opened(kFamilies, nullptr);
     opened[static_cast<size_t>(Family::kDefault)] = state->families[0];
@@ -120,7 +162,9 @@ absl::StatusOr<std::unique_ptr<Rocks>> Rocks::OpenForWriting(const std::string& 
   rocksdb::DBOptions database = DatabaseOptions(options);
   database.create_missing_column_families = true;  // a creation cut short is completed
   auto state = std::make_unique<State>(path, options);
+  const uint64_t mark = ReadWriteMark(path);
   LUTDB_RETURN_IF_ERROR(state->Open(database));
+  if (!options.accept_lost_writes) LUTDB_RETURN_IF_ERROR(state->CheckWritesAreThere(mark));
   return std::unique_ptr<Rocks>(new Rocks(std::move(state)));
 }
 
@@ -195,15 +239,20 @@ absl::Status Rocks::Apply(absl::Span<const Write> writes, Sync sync) {
   }
   rocksdb::WriteOptions options;
   options.sync = sync == Sync::kNow;
-  return Translate(state_->database->Write(options, &batch), state_->path);
+  const rocksdb::Status written = state_->database->Write(options, &batch);
+  if (written.ok() && sync == Sync::kNow) state_->NoteWrites();
+  return Translate(written, state_->path);
 }
+
+void Rocks::AcceptLostWrites() { state_->NoteWrites(); }
 
 absl::Status Rocks::CopyTo(const std::string& path) const {
   rocksdb::Checkpoint* raw = nullptr;
   LUTDB_RETURN_IF_ERROR(
       Translate(rocksdb::Checkpoint::Create(state_->database.get(), &raw), state_->path));
   const std::unique_ptr<rocksdb::Checkpoint> checkpoint(raw);
-  return Translate(checkpoint->CreateCheckpoint(path), path);
+  LUTDB_RETURN_IF_ERROR(Translate(checkpoint->CreateCheckpoint(path), path));
+  return MakePrivate(path);
 }
 
 absl::Status Rocks::Compact(Family family) {
@@ -219,7 +268,57 @@ absl::Status Rocks::Flush() {
                    state_->path);
 }
 
+namespace {
+
+// First and last key of a finished file, read by an iterator whose errors count.
+absl::StatusOr<std::pair<std::string, std::string>> KeysOfFile(Family family,
+                                                               const std::string& path) {
+  const rocksdb::Options options(DatabaseOptions({}), FamilyOptions(family, nullptr));
+  rocksdb::SstFileReader reader(options);
+  LUTDB_RETURN_IF_ERROR(Translate(reader.Open(path), path));
+  rocksdb::ReadOptions read;
+  read.fill_cache = false;
+  const std::unique_ptr<rocksdb::Iterator> iterator(reader.NewIterator(read));
+  std::pair<std::string, std::string> keys;
+  iterator->SeekToFirst();
+  LUTDB_RETURN_IF_ERROR(Translate(iterator->status(), path));
+  if (!iterator->Valid()) return DataLoss("{} is damaged: it holds no record", path);
+  keys.first = iterator->key().ToString();
+  iterator->SeekToLast();
+  LUTDB_RETURN_IF_ERROR(Translate(iterator->status(), path));
+  if (!iterator->Valid()) return DataLoss("{} is damaged: it holds no last record", path);
+  keys.second = iterator->key().ToString();
+  return keys;
+}
+
+}  // namespace
+
+// RocksDB 7.8 does not look at the status of the iterator that finds a file's first and last key: a
+// read error there gives the file a wrong range, and records that nobody finds. So the ranges are
+// compared with what we read ourselves; files taken wrongly go again.
 absl::Status Rocks::Ingest(Family family, const std::vector<std::string>& paths) {
+  std::set<std::pair<std::string, std::string>> expected;
+  for (const std::string& path : paths) {
+    LUTDB_ASSIGN_OR_RETURN(auto keys, KeysOfFile(family, path));
+    expected.insert(std::move(keys));
+  }
+  std::set<std::string> before;
+  for (const LiveFile& file : LiveFiles()) before.insert(file.path);
+  LUTDB_RETURN_IF_ERROR(IngestUnchecked(family, paths));
+  std::vector<LiveFile> taken;
+  bool right = true;
+  for (LiveFile& file : LiveFiles()) {
+    if (file.family != family || before.contains(file.path)) continue;
+    right = right && expected.contains({file.first_key, file.last_key});
+    taken.push_back(std::move(file));
+  }
+  if (right && taken.size() == paths.size()) return absl::OkStatus();
+  for (const LiveFile& file : taken) (void)DropFile(file);
+  return Unavailable("{}: files from {} on could not be read while they were taken in: try again",
+                     state_->path, paths.empty() ? "none" : paths.front());
+}
+
+absl::Status Rocks::IngestUnchecked(Family family, const std::vector<std::string>& paths) {
   rocksdb::IngestExternalFileOptions options;
   options.move_files = true;
   options.failed_move_fall_back_to_copy = false;
@@ -230,8 +329,23 @@ absl::Status Rocks::Ingest(Family family, const std::vector<std::string>& paths)
   options.fail_if_not_bottommost_level = true;
   options.verify_checksums_before_ingest = true;
   options.verify_file_checksum = true;
-  const rocksdb::Status status =
-      state_->database->IngestExternalFile(state_->family(family), paths, options);
+  // The checksum made while the file was written is the one that counts: a wrong read now would
+  // give another, which every later look at the file would contradict.
+  rocksdb::IngestExternalFileArg files;
+  files.column_family = state_->family(family);
+  files.external_files = paths;
+  files.options = options;
+  for (const std::string& path : paths) {
+    files.files_checksums.push_back(TakeWrittenChecksum(path));
+    files.files_checksum_func_names.emplace_back(FileChecksumFactory()->Name());
+  }
+  // All or none, says RocksDB: of files that an earlier process wrote, it reads what is there.
+  const std::vector<std::string>& known = files.files_checksums;
+  if (std::find(known.begin(), known.end(), "") != known.end()) {
+    files.files_checksums.clear();
+    files.files_checksum_func_names.clear();
+  }
+  const rocksdb::Status status = state_->database->IngestExternalFiles({files});
   if (status.IsInvalidArgument() || status.IsTryAgain()) {
     return FailedPrecondition("{}: files from {} on overlap what is there ({})", state_->path,
                               paths.empty() ? "none" : paths.front(), OneLine(status));

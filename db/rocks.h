@@ -30,6 +30,8 @@ struct OpenOptions {
   // Opens although SST files are damaged or missing, to find and mend them (verify, repair). Reads
   // of what is damaged are DataLoss all the same.
   bool tolerate_damage = false;
+  // Opens although the newest writes that were acknowledged are lost (repair): DataLoss otherwise.
+  bool accept_lost_writes = false;
 };
 
 // Values found by MultiGet; the memory belongs to the object and is reused by the next call. They
@@ -111,6 +113,8 @@ class Rocks {
 
   // One atomic batch, synced to disk before it returns or, with kLater, by the next that is.
   absl::Status Apply(absl::Span<const Write> writes, Sync sync = Sync::kNow);
+  // For databases opened with accept_lost_writes: what is there now is all there was.
+  void AcceptLostWrites();
   // Ingests finished SST files (moved, not copied), atomically, disjoint from what is there and
   // from each other: FailedPrecondition when they overlap, and then none is taken. Durable on
   // return. All of one family.
@@ -134,6 +138,8 @@ class Rocks {
   absl::Status Flush();
 
  private:
+  absl::Status IngestUnchecked(Family family, const std::vector<std::string>& paths);
+
   struct State;
   explicit Rocks(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;

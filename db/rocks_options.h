@@ -29,6 +29,9 @@ std::vector<rocksdb::ColumnFamilyDescriptor> Families(const std::shared_ptr<rock
 absl::Status Translate(const rocksdb::Status& status, const std::string& where);
 // The same for opening a database, where nothing is a matter of keys.
 absl::Status TranslateOpen(const rocksdb::Status& status, const std::string& where);
+// What SstWriter computed of a finished file while it wrote it; "" when this process did not, or
+// cannot know it. Asked once.
+std::string TakeWrittenChecksum(const std::string& path);
 // RocksDB's own words, without line ends.
 std::string OneLine(const rocksdb::Status& status);
 

@@ -1,18 +1,50 @@
 #include "db/store_files.h"
 
+#include <xxhash.h>
+
 #include <charconv>
 
 #include "base/file.h"
+#include "base/status.h"
 
 namespace lutdb::db {
 
-std::string RocksPath(const std::string& store) {
-  constexpr uint64_t kDigitsMax = 16;
-  const auto text = ReadFile(GenerationFile(store), kDigitsMax);
-  if (!text.ok()) return GenerationPath(store, 1);
-  uint32_t generation = 1;
+namespace {
+
+// The number, and a checksum that keeps a spoilt digit from naming an older generation.
+std::string GenerationText(uint32_t generation) {
+  const std::string digits = std::to_string(generation);
+  return fmt::format("{} {:016x}\n", digits, XXH3_64bits(digits.data(), digits.size()));
+}
+
+}  // namespace
+
+absl::StatusOr<uint32_t> ReadGeneration(const std::string& store) {
+  constexpr uint64_t kBytesMax = 64;
+  const std::string path = GenerationFile(store);
+  const auto text = ReadFile(path, kBytesMax);
+  if (text.status().code() == absl::StatusCode::kNotFound) return 1;
+  if (!text.ok()) return text.status();
+  uint32_t generation = 0;
   const auto parsed = std::from_chars(text->data(), text->data() + text->size(), generation);
-  return GenerationPath(store, parsed.ec == std::errc() ? generation : 1);
+  const bool number = parsed.ec == std::errc() && generation >= 2;
+  // Stores of the first version of this file have the number alone.
+  if (number && (*text == GenerationText(generation) || *text == fmt::format("{}\n", generation))) {
+    return generation;
+  }
+  return DataLoss(
+      "{} is damaged, so that it is not known which database holds the store: "
+      "`lutdb repair` mends",
+      path);
+}
+
+absl::Status AnnounceGeneration(const std::string& store, uint32_t generation) {
+  return WriteFileAtomically(GenerationFile(store), GenerationText(generation));
+}
+
+std::string RocksPath(const std::string& store) {
+  const auto generation = ReadGeneration(store);
+  return generation.ok() ? GenerationPath(store, *generation) : JoinPath(store, "db.unknown");
 }
 
 std::string GenerationPath(const std::string& store, uint32_t generation) {

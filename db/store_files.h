@@ -4,17 +4,25 @@
 #include <cstdint>
 #include <string>
 
+#include "absl/status/statusor.h"
+
 namespace lutdb::db {
 
 // STORE/db        the RocksDB of the first base generation
 // STORE/db.N      of generation N (query/bake.h), when STORE/generation holds the number N
+//   db/writes     how many writes were acknowledged (db/write_mark.h)
 // STORE/commits   raised with every commit (query/commit_feed.h)
 // STORE/arena     cached rows, safe to delete
 // STORE/lock      held (flock) by the one writer
 // STORE.partial/  the same while it is being built, with
 //   staging/      SST files not ingested yet
 //   journal       what is finished
-std::string RocksPath(const std::string& store);  // of the generation in use
+// Of the generation in use; a path that does not exist when the generation file is damaged.
+std::string RocksPath(const std::string& store);
+// 1 where no generation file is; DataLoss when it does not name a generation.
+absl::StatusOr<uint32_t> ReadGeneration(const std::string& store);
+// Makes a generation the one in use, for all who open the store from now on. Durable on return.
+absl::Status AnnounceGeneration(const std::string& store, uint32_t generation);
 std::string GenerationPath(const std::string& store, uint32_t generation);
 std::string GenerationFile(const std::string& store);
 std::string ArenaPath(const std::string& store);

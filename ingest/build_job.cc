@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "base/crash_point.h"
 #include "base/status.h"
 #include "db/keys.h"
 #include "db/store_files.h"
@@ -109,7 +110,7 @@ absl::Status BuildJob::Open() {
   LUTDB_ASSIGN_OR_RETURN(state_, ReadJournal(journal));
   if (!state_.has_plan) {
     // Nothing is known to be finished, so whatever lies there is of no use.
-    LUTDB_RETURN_IF_ERROR(RemovePath(db::RocksPath(partial_)));
+    LUTDB_RETURN_IF_ERROR(RemovePath(db::GenerationPath(partial_, 1)));
     state_ = JournalState{.has_plan = true, .plan = hashes_, .sealed = {}, .ingested = {}};
   }
   LUTDB_RETURN_IF_ERROR(OpenDatabase());
@@ -120,7 +121,7 @@ absl::Status BuildJob::Open() {
 }
 
 absl::Status BuildJob::OpenDatabase() {
-  const std::string path = db::RocksPath(partial_);
+  const std::string path = db::GenerationPath(partial_, 1);
   db::OpenOptions options;
   options.cache_bytes = 8 << 20;
   if (state_.sealed.empty()) {
@@ -195,9 +196,11 @@ absl::Status BuildJob::MakeRange(uint64_t index) {
     return absl::InternalError("a range has other records than planned; please report this");
   }
   LUTDB_RETURN_IF_ERROR(SyncDirectory(db::StagingPath(partial_)));
+  CrashPoint("build.sealed");
   {
     std::lock_guard<std::mutex> lock(mutex_);
     LUTDB_RETURN_IF_ERROR(journal_->Sealed(index, result));
+    CrashPoint("build.journaled");
     state_.sealed[index] = result;
     ready_.push_back(index);
     if (ready_.size() < kIngestBatch) return absl::OkStatus();
@@ -224,6 +227,7 @@ absl::Status BuildJob::IngestReady(bool all) {
     }
     if (files.empty()) continue;
     LUTDB_RETURN_IF_ERROR(rocks_->Ingest(family, files));
+    CrashPoint("build.ingested");
     std::lock_guard<std::mutex> lock(mutex_);
     LUTDB_RETURN_IF_ERROR(journal_->Ingested(taken));
     state_.ingested.insert(taken.begin(), taken.end());
@@ -331,10 +335,12 @@ absl::Status BuildJob::Publish() {
   rocks_.reset();
   journal_.reset();
   LUTDB_RETURN_IF_ERROR(RemovePath(db::StagingPath(partial_)));
-  LUTDB_RETURN_IF_ERROR(SyncDirectory(db::RocksPath(partial_)));
+  LUTDB_RETURN_IF_ERROR(SyncDirectory(db::GenerationPath(partial_, 1)));
   LUTDB_RETURN_IF_ERROR(SyncDirectory(partial_));
   // The journal goes last: until the rename it says that everything is finished.
+  CrashPoint("build.contents");
   LUTDB_RETURN_IF_ERROR(RenamePath(partial_, store_));
+  CrashPoint("build.renamed");
   return RemovePath(db::JournalPath(store_));
 }
 

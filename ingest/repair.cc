@@ -5,6 +5,7 @@
 #include <cstring>
 #include <set>
 
+#include "base/crash_point.h"
 #include "base/file.h"
 #include "base/status.h"
 #include "db/keys.h"
@@ -16,6 +17,7 @@
 #include "ingest/progress_meter.h"
 #include "ingest/range_check.h"
 #include "ingest/range_writer.h"
+#include "ingest/repair_open.h"
 #include "ingest/tensor_pass.h"
 #include "lutdb/build.h"
 
@@ -24,8 +26,12 @@ namespace {
 
 class Repairer {
  public:
-  Repairer(db::OpenedStore store, const VerifyOptions& options)
-      : store_(std::move(store)), options_(options), meter_(options.progress) {}
+  // report: what opening the store mended already.
+  Repairer(db::OpenedStore store, RepairReport report, const VerifyOptions& options)
+      : store_(std::move(store)),
+        options_(options),
+        meter_(options.progress),
+        report_(std::move(report)) {}
 
   absl::StatusOr<RepairReport> Run() {
     // Blobs are judged at the end, when what can be mended has been.
@@ -48,7 +54,7 @@ class Repairer {
   absl::Status MendSteps() {
     for (uint32_t t = 0; t < contents_.layout.tables.size(); ++t) {
       const PlannedTable& table = contents_.layout.tables[t];
-      if (!contents_.steps[t].empty()) continue;
+      if (!contents_.steps[t].empty() || !contents_.sources_known) continue;
       if (table.spec.weight_tensor == kNone) {
         if (table.spec.learned_step == 0) continue;
         LUTDB_RETURN_IF_ERROR(
@@ -126,6 +132,11 @@ class Repairer {
           name + ": damaged, and nothing holds them besides; build the store again from its model");
       return absl::OkStatus();
     }
+    if (!contents_.sources_known) {
+      report_.unrecoverable.push_back(
+          name + ": what it was made from, besides the weights, cannot be read");
+      return absl::OkStatus();
+    }
     const PlannedTable& table = contents_.layout.tables[range.first_id];
     const bool learned = table.spec.weight_tensor == kNone;
     if ((learned && table.spec.learned_step == 0) || contents_.steps[range.first_id].empty()) {
@@ -179,6 +190,7 @@ class Repairer {
       });
       if (replaced) LUTDB_RETURN_IF_ERROR(store_.rocks->DropFile(file));
     }
+    CrashPoint("repair.dropped");
     for (const db::Family family : {db::Family::kTile, db::Family::kRow}) {
       std::vector<std::string> files;
       for (const size_t index : rewritten_) {
@@ -186,6 +198,7 @@ class Repairer {
       }
       if (!files.empty()) LUTDB_RETURN_IF_ERROR(store_.rocks->Ingest(family, files));
     }
+    CrashPoint("repair.ingested");
     return RemovePath(Staging());
   }
 
@@ -202,8 +215,9 @@ class Repairer {
 
 absl::StatusOr<RepairReport> RepairStore(const std::string& store, const VerifyOptions& options) {
   LUTDB_RETURN_IF_ERROR(ApplyForcedIsa());
-  LUTDB_ASSIGN_OR_RETURN(db::OpenedStore opened, db::OpenStore(store, db::Access::kWrite, {}));
-  return Repairer(std::move(opened), options).Run();
+  RepairReport report;
+  LUTDB_ASSIGN_OR_RETURN(db::OpenedStore opened, OpenToRepair(store, &report));
+  return Repairer(std::move(opened), std::move(report), options).Run();
 }
 
 }  // namespace lutdb

@@ -80,6 +80,7 @@ absl::StatusOr<StoreContents> ReadContents(const db::OpenedStore& store, const P
       table.input_scales = *std::move(scales);
     } else if (scales.status().code() != absl::StatusCode::kNotFound) {
       problem(fmt::format("input scales of {}: {}", spec.name, Message(scales.status())));
+      contents.sources_known = false;
     }
     auto steps = ReadFloats(*store.rocks, db::StepsKey(spec.id), spec.neurons);
     if (!steps.ok()) problem(fmt::format("steps of {}: {}", spec.name, Message(steps.status())));
@@ -88,7 +89,10 @@ absl::StatusOr<StoreContents> ReadContents(const db::OpenedStore& store, const P
   }
   PlanRanges(&contents.layout);
   auto baked = BakedEdits::Load(*store.rocks, contents.layout.tables);
-  if (!baked.ok()) problem("edits baked into the records: " + Message(baked.status()));
+  if (!baked.ok()) {
+    problem("edits baked into the records: " + Message(baked.status()));
+    contents.sources_known = false;
+  }
   if (baked.ok()) contents.baked = *std::move(baked);
   if (const absl::Status graph = CheckGraph(store, contents.layout.tables); !graph.ok()) {
     problem("graph: " + Message(graph));

@@ -16,6 +16,8 @@ struct StoreContents {
   StoreLayout layout;
   std::vector<std::vector<float>> steps;  // per table; empty: damaged or missing
   BakedEdits baked;                       // empty also when they are damaged
+  // False when something that records are made from, besides weights and steps, cannot be read.
+  bool sources_known = true;
 };
 
 // Problems of blobs go to `problem`, one line each; a status is returned when the tables themselves

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <set>
 
+#include "base/crash_point.h"
 #include "base/file.h"
 #include "base/status.h"
 #include "db/store_files.h"
@@ -150,9 +151,11 @@ absl::Status History::Bake(const std::string& ref, const ProgressFn& progress,
     (void)RemovePath(partial);  // it is in nobody's use
     return baked;
   }
+  CrashPoint("bake.copied");
   LUTDB_RETURN_IF_ERROR(RenamePath(partial, path));
-  LUTDB_RETURN_IF_ERROR(
-      WriteFileAtomically(db::GenerationFile(state.path), fmt::format("{}\n", next)));
+  CrashPoint("bake.named");
+  LUTDB_RETURN_IF_ERROR(db::AnnounceGeneration(state.path, next));
+  CrashPoint("bake.announced");
   return state.Reopen();
 }
 
@@ -174,6 +177,7 @@ absl::StatusOr<GcReport> History::Gc(bool dry_run) {
     report.bytes += OwnBytes(path);
     if (!dry_run) LUTDB_RETURN_IF_ERROR(RemovePath(path));
   }
+  CrashPoint("gc.removed");
   if (dry_run || writes.empty()) return report;
   LUTDB_RETURN_IF_ERROR(state.rocks->Apply(writes));
   LUTDB_RETURN_IF_ERROR(state.rocks->Flush());

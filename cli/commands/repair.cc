@@ -51,7 +51,7 @@ absl::Status Repair(const Flags& flags, Output& output) {
     Print(*report, output);
   }
   if (report->unrecoverable.empty()) return absl::OkStatus();
-  return DataLoss("{}: {} places could not be repaired; build the store anew from its model file",
+  return DataLoss("{}: {} places could not be repaired; what is named above is lost",
                   flags.store, report->unrecoverable.size());
 }
 

@@ -1,4 +1,4 @@
-// Build a store from a model file, check it against the weights it came from, mend it.
+// Build a store from a model file, check it against the weights it came from, mend it, copy it.
 #pragma once
 
 #include <cstdint>
@@ -87,10 +87,30 @@ absl::StatusOr<VerifyReport> VerifyStore(const std::string& store, const VerifyO
 struct RepairReport {
   uint64_t files_rebuilt = 0;
   uint64_t records_rebuilt = 0;
-  std::vector<std::string> unrecoverable;  // damage to the kept weights themselves
+  // Damage to the kept weights or to the edit history themselves, which nothing else holds.
+  std::vector<std::string> unrecoverable;
 };
 // Rebuilds what is damaged from the kept weights; edits stay. DataLoss when the weights a damaged
 // record needs are damaged themselves (the report in the message names the file).
 absl::StatusOr<RepairReport> RepairStore(const std::string& store, const VerifyOptions& options);
+
+struct BackupOptions {
+  // Every byte written anew and checked, instead of hard links to table files, which cost nothing
+  // but share what happens to the disk.
+  bool copy = false;
+  double wait_seconds = 30;  // for a writer to finish
+};
+struct BackupReport {
+  uint64_t files = 0;
+  uint64_t bytes = 0;
+  uint64_t linked_bytes = 0;  // of these, shared with the store
+  Hash128 content_hash;       // of the base generation
+};
+// Copies a store as it is between two writes, with all its history, to a directory that does not
+// exist yet; the copy is a store like any other, and copying it back restores it. Readers go on
+// meanwhile, writers wait. Nothing appears under the final name before it is durable.
+// FailedPrecondition when `to` exists or a writer does not finish; errors of Store::Open.
+absl::StatusOr<BackupReport> BackupStore(const std::string& store, const std::string& to,
+                                         const BackupOptions& options);
 
 }  // namespace lutdb

@@ -8,7 +8,9 @@
 #include <iterator>
 #include <random>
 
+#include "base/crash_point.h"
 #include "base/file.h"
+#include "base/out_of_memory.h"
 #include "base/status.h"
 #include "tests/fault/disk_replay.h"
 #include "tests/fault/in_child.h"
@@ -41,8 +43,7 @@ class Runner {
   // What the check says about the store at a path; dying counts.
   std::string Check(const std::string& store, int64_t acknowledged, bool complete) {
     Unwatch();
-    const Ending ending =
-        InChild([&] { return workload_.check(store, acknowledged, complete); });
+    const Ending ending = InChild([&] { return workload_.check(store, acknowledged, complete); });
     if (ending.ok) return "";
     if (ending.hung) return "looking at it hangs";
     if (ending.signal != 0) return fmt::format("looking at it dies of signal {}", ending.signal);
@@ -67,8 +68,7 @@ Counts CountCalls(Runner* runner, Tally* tally) {
   const auto begin = std::chrono::steady_clock::now();
   const Ending ending = runner->Run();
   Counts counts;
-  counts.seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  counts.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   for (int i = 0; i < kCalls; ++i) counts.of[i] = ThePlan().count[i];
   counts.total = TotalCalls();
   counts.acknowledged = ThePlan().acknowledged;
@@ -102,7 +102,8 @@ void Judge(Runner* runner, const Ending& ending, const std::string& what, Tally*
     ++tally->successes;
   } else {
     ++tally->errors;
-    if (ending.message.empty()) problem = "it fails without a line";
+    // Out of memory, the line went to standard error and the process with it.
+    if (ending.message.empty() && plan.call != Call::kMemory) problem = "it fails without a line";
     if (ending.message.find("WRONG") != std::string::npos) problem = ending.message;
     if (ending.message.find('\n') != std::string::npos) problem = "its error has several lines";
   }
@@ -131,7 +132,7 @@ Tally FailEveryCall(const Workloads& workloads, const std::string& name, Effect 
   Runner runner(workloads, name);
   const Counts counts = CountCalls(&runner, &tally);
   std::mt19937_64 random(seed);
-  for (int i = 0; i < kCalls; ++i) {
+  for (int i = 0; i < static_cast<int>(Call::kMemory); ++i) {
     const auto call = static_cast<Call>(i);
     if ((effect == Effect::kFlip || effect == Effect::kMisplace) && call != Call::kRead) continue;
     if (effect == Effect::kTear && call != Call::kWrite) continue;
@@ -147,6 +148,54 @@ Tally FailEveryCall(const Workloads& workloads, const std::string& name, Effect 
                           sticky ? " and on" : ""),
               &tally);
       }
+    }
+  }
+  return tally;
+}
+
+Tally ExhaustMemory(const Workloads& workloads, const std::string& name, int64_t count,
+                    uint64_t seed) {
+  Tally tally;
+  Runner runner(workloads, name);
+  const Counts counts = CountCalls(&runner, &tally);
+  std::mt19937_64 random(seed);
+  const auto allocations = static_cast<uint64_t>(counts.of[static_cast<int>(Call::kMemory)]);
+  for (int64_t i = 0; i < count; ++i) {
+    runner.Prepare();
+    const auto n = static_cast<int64_t>(1 + random() % allocations);
+    Arm(Effect::kFail, Call::kMemory, n, true, ENOMEM);
+    const Ending ending = InChild([&] {
+      ExitWhenOutOfMemory();
+      (void)::freopen("/dev/null", "w", stderr);  // where the line goes
+      return runner.workload().run(runner.store());
+    });
+    Judge(&runner, ending, fmt::format("seed {}: no memory from allocation {}", seed, n), &tally);
+  }
+  return tally;
+}
+
+Tally DieAtCrashPoints(const Workloads& workloads, const std::string& name, int times,
+                       std::set<std::string>* reached) {
+  Tally tally;
+  Runner runner(workloads, name);
+  for (const char* point : CrashPoints()) {
+    for (int time = 1; time <= times; ++time) {
+      runner.Prepare();
+      ::setenv("LUTDB_CRASH_AT", fmt::format("{}:{}", point, time).c_str(), 1);
+      const Ending ending = runner.Run();
+      if (ending.signal == SIGKILL) {
+        reached->insert(point);
+        const int64_t acknowledged = ThePlan().acknowledged;
+        ::unsetenv("LUTDB_CRASH_AT");
+        ++tally.cases;
+        ++tally.killed;
+        const std::string problem = runner.Check(runner.store(), acknowledged, false);
+        if (!problem.empty()) {
+          tally.violations.push_back(
+              fmt::format("{} killed at {}:{}: {}", name, point, time, problem));
+        }
+      }
+      ::unsetenv("LUTDB_CRASH_AT");
     }
   }
   return tally;
@@ -185,8 +234,8 @@ Tally KillAtRandom(const Workloads& workloads, const std::string& name, int64_t 
   return tally;
 }
 
-Tally CutPower(const Workloads& workloads, const std::string& name, int64_t count,
-               bool obeys_syncs, uint64_t seed) {
+Tally CutPower(const Workloads& workloads, const std::string& name, int64_t count, bool obeys_syncs,
+               uint64_t seed) {
   Tally tally;
   Runner runner(workloads, name);
   runner.Prepare();
@@ -201,6 +250,7 @@ Tally CutPower(const Workloads& workloads, const std::string& name, int64_t coun
   std::mt19937_64 random(seed);
   std::vector<size_t> moments(static_cast<size_t>(count));
   for (size_t& moment : moments) moment = random() % (changes.size() + 1);
+  moments.back() = changes.size();  // when everything was acknowledged
   std::sort(moments.begin(), moments.end());
   ReplayedDisk disk(runner.store(), JoinPath(workloads.Get(name).start, "s"), obeys_syncs);
   const std::string room = JoinPath(workloads.folder(), "cut");
@@ -223,11 +273,10 @@ Tally CutPower(const Workloads& workloads, const std::string& name, int64_t coun
       ++tally.lost;
       continue;
     }
-    tally.violations.push_back(
-        fmt::format("{}, seed {}: power cut after change {} of {} ({} acknowledged, {}): {}", name,
-                    seed, at, changes.size(), acknowledged,
-                    cut == Cut::kNothingUnsynced ? "nothing unsynced kept" : "some of it kept",
-                    problem));
+    tally.violations.push_back(fmt::format(
+        "{}, seed {}: power cut after change {} of {} ({} acknowledged, {}): {}", name, seed, at,
+        changes.size(), acknowledged,
+        cut == Cut::kNothingUnsynced ? "nothing unsynced kept" : "some of it kept", problem));
   }
   return tally;
 }

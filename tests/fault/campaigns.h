@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -32,7 +33,20 @@ Tally KillAtCalls(const Workloads& workloads, const std::string& name, int64_t c
 Tally KillAtRandom(const Workloads& workloads, const std::string& name, int64_t count,
                    uint64_t seed);
 // Cuts the power at `count` moments of one run. obeys_syncs false: the control.
-Tally CutPower(const Workloads& workloads, const std::string& name, int64_t count,
-               bool obeys_syncs, uint64_t seed);
+Tally CutPower(const Workloads& workloads, const std::string& name, int64_t count, bool obeys_syncs,
+               uint64_t seed);
+
+// Lets memory run out at `count` places of the work.
+Tally ExhaustMemory(const Workloads& workloads, const std::string& name, int64_t count,
+                    uint64_t seed);
+// Has the work die at every named crash point it comes by (base/crash_point.h), the first `times`
+// times. *reached: adds those.
+Tally DieAtCrashPoints(const Workloads& workloads, const std::string& name, int times,
+                       std::set<std::string>* reached);
+// Copies the store file by file, as cp does, while the work goes on: each copy is some moment's
+// store or is refused. errors: refused; successes: whole.
+Tally CopyMeanwhile(const Workloads& workloads, int64_t count, uint64_t seed);
+// Reads the branch main over and over while the work goes on.
+Tally ReadMeanwhile(const Workloads& workloads, uint64_t seed);
 
 }  // namespace lutdb::fault

@@ -171,10 +171,11 @@ void ReplayedDisk::Apply(const DiskChange& change) {
       break;
     }
     case Change::kSyncDirectory:
-      if (const Node node = Find(change.path); obeys_syncs_ && node.directory != nullptr) {
-        node.directory->Sync();
-      } else if (change.path == DirectoryOf(root_) && obeys_syncs_) {
+      if (!obeys_syncs_) break;
+      if (change.path == DirectoryOf(root_)) {
         top_->Sync();
+      } else if (const Node node = Find(change.path); node.directory != nullptr) {
+        node.directory->Sync();
       }
       break;
     case Change::kRename:

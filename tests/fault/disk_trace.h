@@ -9,18 +9,18 @@
 namespace lutdb::fault {
 
 enum class Change : uint8_t {
-  kBind = 1,        // `path` is from now on called file number `file`
-  kCreate,          // a new empty file number `file` at `path`
-  kWrite,           // `bytes` at `offset` of `file`
-  kTruncate,        // `file` has `offset` bytes
-  kSync,            // of `file`
-  kSyncDirectory,   // of `path`
-  kRename,          // `path` to `to`
-  kLink,            // `to` is another name of `path`
-  kUnlink,          // `path`
-  kMakeDirectory,   // `path`
-  kRemoveDirectory, // `path`
-  kAcknowledge,     // the work was told that what it did is done
+  kBind = 1,         // `path` is from now on called file number `file`
+  kCreate,           // a new empty file number `file` at `path`
+  kWrite,            // `bytes` at `offset` of `file`
+  kTruncate,         // `file` has `offset` bytes
+  kSync,             // of `file`
+  kSyncDirectory,    // of `path`
+  kRename,           // `path` to `to`
+  kLink,             // `to` is another name of `path`
+  kUnlink,           // `path`
+  kMakeDirectory,    // `path`
+  kRemoveDirectory,  // `path`
+  kAcknowledge,      // the work was told that what it did is done
 };
 
 struct DiskChange {

@@ -1,6 +1,6 @@
 // A random list of edits, made up beforehand, and what a store must hold after each of them: the
-// oracle. It computes branches, tags, logs and every entry on its own, from the entries of the build
-// and the list alone.
+// oracle. It computes branches, tags, logs and every entry on its own, from the entries of the
+// build and the list alone.
 #pragma once
 
 #include <cstdint>

@@ -12,8 +12,11 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
+#include <cstring>
 #include <map>
 #include <mutex>
+#include <new>
 #include <utility>
 
 #include "base/check.h"
@@ -27,8 +30,7 @@ Function* Next(const char* name) {
   return reinterpret_cast<Function*>(::dlsym(RTLD_NEXT, name));
 }
 // The C library's function of the same name.
-#define LUTDB_REAL(name) \
-  static const auto real = lutdb::fault::Next<decltype(::name)>(#name)
+#define LUTDB_REAL(name) static const auto real = lutdb::fault::Next<decltype(::name)>(#name)
 
 constexpr int kDescriptorsMax = 1 << 16;
 
@@ -51,6 +53,8 @@ Files& TheFiles() {
   static auto* const files = new Files;
   return *files;
 }
+
+std::atomic<bool> memory_faults = false;
 
 // Which descriptors are below the root, to be asked without a lock.
 std::atomic<bool> is_watched[kDescriptorsMax];
@@ -75,6 +79,13 @@ std::string Absolute(int directory, const char* path) {
 
 bool IsBelow(const std::string& path) {
   const Plan& plan = ThePlan();
+  // The directory that holds the root counts too: there a finished store gets its name.
+  const size_t length = std::strlen(plan.root);
+  const char* slash = std::strrchr(plan.root, '/');
+  if (slash != nullptr && plan.watching.load(std::memory_order_relaxed) && path.size() < length &&
+      path.compare(0, std::string::npos, plan.root, static_cast<size_t>(slash - plan.root)) == 0) {
+    return true;
+  }
   return plan.watching.load(std::memory_order_relaxed) && plan.root[0] != '\0' &&
          path.rfind(plan.root, 0) == 0;
 }
@@ -285,14 +296,14 @@ int ChangeSize(int descriptor, int64_t size, const Run& run) {
 }  // namespace
 
 const char* Name(Call call) {
-  constexpr const char* kNames[] = {"read", "write", "sync", "name", "space"};
+  constexpr const char* kNames[] = {"read", "write", "sync", "name", "space", "memory"};
   return kNames[static_cast<int>(call)];
 }
 
 Plan& ThePlan() {
   static Plan* const plan = [] {
-    void* memory = ::mmap(nullptr, sizeof(Plan), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-                          -1, 0);
+    void* memory =
+        ::mmap(nullptr, sizeof(Plan), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     LUTDB_CHECK(memory != MAP_FAILED);
     auto* made = static_cast<Plan*>(memory);
     made->trace = -1;
@@ -328,11 +339,14 @@ void Arm(Effect effect, Call call, int64_t nth, bool sticky, int error) {
   plan.error = error;
 }
 
+void FaultMemoryHere() { memory_faults = true; }
+bool MemoryFaultsHere() { return memory_faults.load(std::memory_order_relaxed); }
+
 void Unwatch() { ThePlan().watching = false; }
 
 int64_t TotalCalls() {
   int64_t total = 0;
-  for (const std::atomic<int64_t>& count : ThePlan().count) total += count;
+  for (int i = 0; i < static_cast<int>(Call::kMemory); ++i) total += ThePlan().count[i];
   return total;
 }
 
@@ -350,9 +364,37 @@ void Acknowledge() {
 
 }  // namespace lutdb::fault
 
-// The C library's names. Each does the real call for files that are not watched.
 using namespace lutdb::fault;
 
+namespace {
+
+// Whether this allocation is the one that fails.
+bool IsExhausted() {
+  Plan& plan = ThePlan();
+  if (!MemoryFaultsHere()) return false;
+  if (!plan.watching.load(std::memory_order_relaxed)) return false;
+  const int64_t number = ++plan.count[static_cast<int>(Call::kMemory)];
+  if (plan.call != Call::kMemory || plan.nth == 0 || number < plan.nth) return false;
+  ++plan.fired;
+  return true;
+}
+
+}  // namespace
+
+// As the standard library's own, but for the failure.
+void* operator new(size_t bytes) {
+  for (;;) {
+    void* memory = IsExhausted() ? nullptr : std::malloc(bytes == 0 ? 1 : bytes);
+    if (memory != nullptr) return memory;
+    const std::new_handler handler = std::get_new_handler();
+    if (handler == nullptr) throw std::bad_alloc();
+    handler();
+  }
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, size_t) noexcept { std::free(memory); }
+
+// The C library's names. Each does the real call for files that are not watched.
 extern "C" {
 
 int openat(int directory, const char* path, int flags, ...) {
@@ -377,6 +419,14 @@ int open(const char* path, int flags, ...) {
     va_end(arguments);
   }
   return OpenWatched(AT_FDCWD, path, flags, mode, real);
+}
+
+// Reads through io_uring would go by unseen: there is none here, as in many containers.
+struct io_uring;
+struct io_uring_params;
+int io_uring_queue_init(unsigned, struct io_uring*, unsigned) { return -ENOSYS; }
+int io_uring_queue_init_params(unsigned, struct io_uring*, struct io_uring_params*) {
+  return -ENOSYS;
 }
 
 FILE* fopen(const char* path, const char* mode) {
@@ -479,9 +529,8 @@ int rename(const char* from, const char* to) {
   LUTDB_REAL(rename);
   const std::string path = Absolute(AT_FDCWD, from);
   if (!IsBelow(path)) return real(from, to);
-  return ChangeNames(
-      {.change = Change::kRename, .path = path, .to = Absolute(AT_FDCWD, to)},
-      [&] { return real(from, to); });
+  return ChangeNames({.change = Change::kRename, .path = path, .to = Absolute(AT_FDCWD, to)},
+                     [&] { return real(from, to); });
 }
 
 int link(const char* from, const char* to) {
@@ -503,8 +552,7 @@ int unlinkat(int directory, const char* name, int flags) {
   LUTDB_REAL(unlinkat);
   const std::string path = Absolute(directory, name);
   if (!IsBelow(path)) return real(directory, name, flags);
-  const Change change =
-      (flags & AT_REMOVEDIR) != 0 ? Change::kRemoveDirectory : Change::kUnlink;
+  const Change change = (flags & AT_REMOVEDIR) != 0 ? Change::kRemoveDirectory : Change::kUnlink;
   return ChangeNames({.change = change, .path = path},
                      [&] { return real(directory, name, flags); });
 }

@@ -14,9 +14,9 @@
 
 namespace lutdb::fault {
 
-// What a call is to the disk. kName: everything that changes a directory.
-enum class Call : int { kRead = 0, kWrite = 1, kSync = 2, kName = 3, kSpace = 4 };
-inline constexpr int kCalls = 5;
+// What a call is to the disk. kName: everything that changes a directory. kMemory: operator new.
+enum class Call : int { kRead = 0, kWrite = 1, kSync = 2, kName = 3, kSpace = 4, kMemory = 5 };
+inline constexpr int kCalls = 6;
 const char* Name(Call call);
 
 enum class Effect : int {
@@ -34,10 +34,10 @@ struct Plan {
   char root[512];
   Effect effect;
   Call call;
-  bool any_call;   // instead of `call`: counts all calls
-  bool sticky;     // every call from the n-th on
-  int error;       // errno of kFail
-  int64_t nth;     // the first call is number 1; 0: never
+  bool any_call;  // instead of `call`: counts all calls
+  bool sticky;    // every call from the n-th on
+  int error;      // errno of kFail
+  int64_t nth;    // the first call is number 1; 0: never
   std::atomic<int64_t> count[kCalls];
   std::atomic<int64_t> fired;
   char where[512];  // what the first fault hit
@@ -55,7 +55,10 @@ void Watch(const std::string& root);
 // Faults the n-th call.
 void Arm(Effect effect, Call call, int64_t nth, bool sticky, int error);
 void Unwatch();
-int64_t TotalCalls();
+// From now on allocations of this process can fail, too: called in children.
+void FaultMemoryHere();
+bool MemoryFaultsHere();
+int64_t TotalCalls();  // kMemory apart
 
 // Records changes below the root into a file, beginning now: fault/disk_replay.h reads it.
 void StartTrace(const std::string& path);

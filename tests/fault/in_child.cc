@@ -27,6 +27,7 @@ Ending InChild(const std::function<std::string()>& work, double seconds, int64_t
   std::fflush(nullptr);
   const pid_t child = ::fork();
   if (child == 0) {
+    FaultMemoryHere();
     const std::string message = work();
     std::strncpy(plan.message, message.c_str(), sizeof(plan.message) - 1);
     std::fflush(nullptr);
@@ -34,7 +35,8 @@ Ending InChild(const std::function<std::string()>& work, double seconds, int64_t
   }
   Ending ending;
   const double end = Now() + seconds;
-  const double kill_at = kill_after_us < 0 ? end : Now() + static_cast<double>(kill_after_us) * 1e-6;
+  const double kill_at =
+      kill_after_us < 0 ? end : Now() + static_cast<double>(kill_after_us) * 1e-6;
   int status = 0;
   while (::waitpid(child, &status, WNOHANG) == 0) {
     const double now = Now();

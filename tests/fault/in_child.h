@@ -14,9 +14,9 @@ struct Ending {
   std::string message;  // what the work returned, as far as it fits
 };
 
-// Forks, runs `work` (an empty string: all is well) and waits for at most `seconds`. The caller must
-// have no threads of its own: it never opens a store itself. kill_after_us: SIGKILL after so many
-// microseconds; negative: never.
+// Forks, runs `work` (an empty string: all is well) and waits for at most `seconds`. The caller
+// must have no threads of its own: it never opens a store itself. kill_after_us: SIGKILL after so
+// many microseconds; negative: never.
 Ending InChild(const std::function<std::string()>& work, double seconds = 60,
                int64_t kill_after_us = -1);
 

@@ -1,39 +1,144 @@
-// ./dev soak: every campaign at length, from one seed.
+// ./dev soak: every campaign, round after round with another seed, until the time is over.
+//
+//   fault_soak HOURS [SEED] [SUMMARY] [FLIPS]
+//
+// Stores lie below TMPDIR. Prints a line per campaign and every violation with its seed as they
+// come, and writes a summary as JSON. Exit status 1 when anything was lost, wrong, hung or dead.
+
+#include <unistd.h>
+
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <functional>
+#include <map>
+#include <nlohmann/json.hpp>
 
 #include "base/status.h"
 #include "tests/fault/campaigns.h"
 #include "tests/fault/flips.h"
 
-int main(int argc, char** argv) {
-  using namespace lutdb::fault;
-  const std::string what = argc > 1 ? argv[1] : "all";
-  const std::string name = argc > 2 ? argv[2] : "commit";
-  const int64_t count = argc > 3 ? atoll(argv[3]) : 10;
-  const uint64_t seed = argc > 4 ? strtoull(argv[4], nullptr, 10) : 1;
-  Workloads workloads("/dev/shm/lutdb_soak", seed);
-  Tally tally;
-  if (what == "bits") {
-    const FlipTally flips = FlipBits(workloads, count, seed);
+namespace lutdb::fault {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+class Soak {
+ public:
+  Soak(double hours, uint64_t seed, int64_t flips)
+      : end_(std::chrono::steady_clock::now() +
+             std::chrono::duration_cast<std::chrono::steady_clock::duration>(
+                 std::chrono::duration<double>(hours * 3600))),
+        seed_(seed),
+        flips_(flips) {}
+
+  // At least one round, so that a short soak tries everything.
+  bool Run(const std::string& folder) {
+    do {
+      const uint64_t seed = seed_ + rounds_ * 1000003;
+      std::filesystem::remove_all(folder);
+      const Workloads workloads(folder, seed);
+      Round(workloads, seed);
+      ++rounds_;
+    } while (std::chrono::steady_clock::now() < end_);
+    std::filesystem::remove_all(folder);
+    return violations_.empty();
+  }
+
+  Json Summary() const {
+    Json summary = {{"seed", seed_}, {"rounds", rounds_}};
+    for (const auto& [name, tally] : tallies_) {
+      summary["campaigns"][name] = {
+          {"cases", tally.cases},         {"errors", tally.errors},
+          {"successes", tally.successes}, {"killed", tally.killed},
+          {"lost", tally.lost},           {"violations", tally.violations.size()}};
+    }
+    for (const auto& [kind, c] : flip_kinds_) {
+      summary["bit_flips"][kind] = {{"flips", c.flips},     {"harmless", c.harmless},
+                                    {"refused", c.refused}, {"found", c.found},
+                                    {"mended", c.mended},   {"unrecoverable", c.unrecoverable}};
+    }
+    summary["violations"] = violations_;
+    return summary;
+  }
+
+ private:
+  void Round(const Workloads& workloads, uint64_t seed) {
+    const std::map<std::string, std::pair<Effect, int64_t>> effects = {
+        {"failed calls", {Effect::kFail, 5}},
+        {"torn writes", {Effect::kTear, 3}},
+        {"spoilt reads", {Effect::kFlip, 3}},
+        {"misplaced reads", {Effect::kMisplace, 3}}};
+    for (const Workload& workload : workloads.all()) {
+      const std::string& name = workload.name;
+      for (const auto& [what, effect] : effects) {
+        Add(what, name, FailEveryCall(workloads, name, effect.first, effect.second, seed));
+      }
+      Add("kills at calls", name, KillAtCalls(workloads, name, 60, seed));
+      Add("kills at moments", name, KillAtRandom(workloads, name, 60, seed));
+      Add("out of memory", name, ExhaustMemory(workloads, name, 20, seed));
+      std::set<std::string> reached;
+      Add("crash points", name, DieAtCrashPoints(workloads, name, 2, &reached));
+      if (name == "arena") continue;
+      Add("power cuts", name, CutPower(workloads, name, 80, true, seed));
+      Add("power cuts without syncs", name, CutPower(workloads, name, 20, false, seed));
+    }
+    Add("plain copies", "bake", CopyMeanwhile(workloads, 20, seed));
+    Add("readers", "bake", ReadMeanwhile(workloads, seed));
+    const FlipTally flips = FlipBits(workloads, flips_, seed);
+    Tally tally;
     for (const auto& [kind, c] : flips.kinds) {
-      fmt::print("{}: {} flips, {} harmless, {} refused, {} found, {} mended, {} unrecoverable\n",
-                 kind, c.flips, c.harmless, c.refused, c.found, c.mended, c.unrecoverable);
+      FlipCounts& all = flip_kinds_[kind];
+      tally.cases += c.flips;
+      all.flips += c.flips;
+      all.harmless += c.harmless;
+      all.refused += c.refused;
+      all.found += c.found;
+      all.mended += c.mended;
+      all.unrecoverable += c.unrecoverable;
     }
     tally.violations = flips.violations;
+    Add("bit flips", "all", tally);
   }
-  if (what == "fail") tally = FailEveryCall(workloads, name, Effect::kFail, count, seed);
-  if (what == "flip") tally = FailEveryCall(workloads, name, Effect::kFlip, count, seed);
-  if (what == "misplace") tally = FailEveryCall(workloads, name, Effect::kMisplace, count, seed);
-  if (what == "tear") tally = FailEveryCall(workloads, name, Effect::kTear, count, seed);
-  if (what == "kill") tally = KillAtCalls(workloads, name, count, seed);
-  if (what == "random") tally = KillAtRandom(workloads, name, count, seed);
-  if (what == "cut") tally = CutPower(workloads, name, count, true, seed);
-  if (what == "control") tally = CutPower(workloads, name, count, false, seed);
-  fmt::print("{} {}: {} cases, {} errors, {} successes, {} killed, {} lost, {} violations\n", what,
-             name, tally.cases, tally.errors, tally.successes, tally.killed, tally.lost,
-             tally.violations.size());
-  for (const std::string& line : tally.violations) fmt::print("  {}\n", line);
-  std::filesystem::remove_all("/dev/shm/lutdb_soak");
+
+  void Add(const std::string& what, const std::string& name, const Tally& tally) {
+    fmt::print(
+        "round {}, {}, {}: {} cases, {} errors, {} successes, {} killed, {} lost, "
+        "{} violations\n",
+        rounds_, what, name, tally.cases, tally.errors, tally.successes, tally.killed, tally.lost,
+        tally.violations.size());
+    for (const std::string& line : tally.violations) {
+      fmt::print("VIOLATION (seed {}): {}\n", seed_ + rounds_ * 1000003, line);
+      violations_.push_back(line);
+    }
+    std::fflush(stdout);
+    tallies_[what].Add(tally);
+  }
+
+  const std::chrono::steady_clock::time_point end_;
+  const uint64_t seed_;
+  const int64_t flips_;
+  uint64_t rounds_ = 0;
+  std::map<std::string, Tally> tallies_;
+  std::map<std::string, FlipCounts> flip_kinds_;
+  std::vector<std::string> violations_;
+};
+
+}  // namespace
+}  // namespace lutdb::fault
+
+int main(int argc, char** argv) {
+  const double hours = argc > 1 ? std::atof(argv[1]) : 0;
+  const uint64_t seed = argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 1;
+  const std::string path = argc > 3 ? argv[3] : "soak.json";
+  const int64_t flips = argc > 4 ? std::atoll(argv[4]) : 1000;
+  lutdb::fault::Soak soak(hours, seed, flips);
+  const auto folder =
+      std::filesystem::temp_directory_path() / fmt::format("lutdb_soak.{}", getpid());
+  const bool held = soak.Run(folder);
+  std::ofstream(path) << soak.Summary().dump(2) << "\n";
+  fmt::print("{}; summary in {}\n", held ? "nothing lost, nothing wrong" : "VIOLATIONS", path);
+  return held ? 0 : 1;
 }

@@ -169,6 +169,7 @@ Workloads::Workloads(std::string folder, uint64_t seed) : folder_(std::move(fold
   AddScript("bake", 24, 12, /*bakes=*/true, seed + 3);
   AddRepair();
   AddArena();
+  AddBackup();
 }
 Workloads::~Workloads() = default;
 
@@ -299,7 +300,9 @@ void Workloads::AddScript(const std::string& name, int steps, int before, bool b
     return "";
   });
   const auto begin = static_cast<size_t>(before);
-  workload.run = [script, begin](const std::string& path) { return RunSteps(path, *script, begin); };
+  workload.run = [script, begin](const std::string& path) {
+    return RunSteps(path, *script, begin);
+  };
   workload.check = [this, script, begin](const std::string& path, int64_t acknowledged,
                                          bool complete) {
     const size_t low = begin + static_cast<size_t>(acknowledged);
@@ -308,6 +311,7 @@ void Workloads::AddScript(const std::string& name, int steps, int before, bool b
   all_.push_back(workload);
   if (!bakes) return;
   edited_script_ = script;
+  edited_begin_ = begin;
   edited_ = JoinPath(folder_, "edited");
   CopyFolder(workload.start, edited_);
   edited_ = JoinPath(edited_, "s");
@@ -357,6 +361,36 @@ void Workloads::AddArena() {
     return wrong ? problem : "cannot be read: " + problem;
   };
   all_.push_back(arena);
+}
+
+// Backing up twice, by links and byte by byte.
+void Workloads::AddBackup() {
+  Workload backup;
+  backup.name = "backup";
+  backup.start = DirectoryOf(edited_);
+  backup.run = [](const std::string& path) -> std::string {
+    for (const bool copy : {false, true}) {
+      const auto report =
+          BackupStore(path, path + (copy ? ".copy" : ".links"), {.copy = copy, .wait_seconds = 5});
+      if (!report.ok()) return Message(report.status());
+      Acknowledge();
+    }
+    return "";
+  };
+  backup.check = [this](const std::string& path, int64_t acknowledged, bool) -> std::string {
+    const size_t all = edited_script_->steps().size();
+    int64_t copies = 0;
+    for (const std::string& copy : {path + ".links", path + ".copy"}) {
+      if (!PathExists(copy)) continue;
+      ++copies;
+      if (std::string error = CheckEdited(copy, *edited_script_, all, all); !error.empty()) {
+        return copy + ": " + error;
+      }
+    }
+    if (copies < acknowledged) return "a backup is gone";
+    return CheckEdited(path, *edited_script_, all, all);
+  };
+  all_.push_back(backup);
 }
 
 }  // namespace lutdb::fault

@@ -36,6 +36,8 @@ class Workloads {
   // A store with a history, baked once and edited since, closed; and what it holds.
   const std::string& edited_store() const { return edited_; }
   const EditScript& edited_script() const { return *edited_script_; }
+  // Steps of that script that the workload "bake" starts after.
+  size_t edited_begin() const { return edited_begin_; }
   const std::string& model() const { return model_; }
   const std::string& graph() const { return graph_; }
   // Everything a store can be asked for after a fault: the state after `low` to `high` steps, all
@@ -50,6 +52,7 @@ class Workloads {
   void AddScript(const std::string& name, int steps, int before, bool bakes, uint64_t seed);
   void AddRepair();
   void AddArena();
+  void AddBackup();
   std::string Built(const std::string& store) const;
   std::string CheckBuilt(const std::string& store) const;
 
@@ -58,6 +61,7 @@ class Workloads {
   BuiltTables tables_;
   std::vector<std::unique_ptr<EditScript>> scripts_;
   const EditScript* edited_script_ = nullptr;
+  size_t edited_begin_ = 0;
   std::vector<Workload> all_;
 };
 

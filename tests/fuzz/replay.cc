@@ -1,8 +1,14 @@
-// The main() of a fuzz target in builds without libFuzzer: spoils each good input in some thousand
-// ways, always the same ones, so that every test run tries bad bytes.
+// The main() of a fuzz target in builds without libFuzzer: tries every file of the target's corpus
+// (the folder given), and spoils each good input in some thousand ways, always the same ones, so
+// that every test run tries bad bytes.
+//
+//   NAME_fuzz [CORPUS]
 
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 
 #include "tests/fuzz/fuzz_target.h"
 
@@ -50,9 +56,21 @@ void Try(const std::string& bytes) {
   LLVMFuzzerTestOneInput(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
 }
 
+int TryCorpus(const std::string& folder) {
+  int files = 0;
+  std::error_code ignored;  // a target without a corpus yet
+  for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
+    std::ifstream file(entry.path(), std::ios::binary);
+    Try({std::istreambuf_iterator<char>(file), {}});
+    ++files;
+  }
+  return files;
+}
+
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
+  const int files = argc > 1 ? TryCorpus(argv[1]) : 0;
   constexpr int kTriesPerSeed = 5000;
   int tries = 0;
   for (const std::string& seed : lutdb::FuzzSeeds()) {
@@ -64,6 +82,6 @@ int main() {
     }
   }
   Try("");
-  std::printf("%d spoilt inputs tried\n", tries);
+  std::printf("%d files of the corpus and %d spoilt inputs tried\n", files, tries);
   return tries > 0 ? 0 : 1;
 }

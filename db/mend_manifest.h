@@ -1,0 +1,23 @@
+// RocksDB's own small files, CURRENT and MANIFEST, made whole again.
+//
+// They are the only ones that nothing else could make anew, so a copy of both is kept in `current`,
+// beside them, whenever a database is closed: then nothing is written any more, and as long as the
+// file of that name has not grown since, the copy is what it was.
+#pragma once
+
+#include <string>
+
+#include "absl/status/statusor.h"
+
+namespace lutdb::db {
+
+// For a closed database that was opened for writing. Best effort: without it damage to the two
+// files is named instead of mended.
+void KeepManifest(const std::string& database);
+
+// Puts back a damaged CURRENT or MANIFEST from the copy; or cuts off the end of a MANIFEST when it
+// is not whole and nothing follows it, as a power cut leaves it. False when there was nothing to
+// mend or no way to.
+absl::StatusOr<bool> MendManifest(const std::string& database);
+
+}  // namespace lutdb::db

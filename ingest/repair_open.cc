@@ -1,0 +1,83 @@
+#include "ingest/repair_open.h"
+
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+
+#include "base/status.h"
+#include "db/mend_manifest.h"
+#include "db/store_files.h"
+
+namespace lutdb {
+namespace {
+
+// Numbers of the generations that lie in a store, whole or not.
+std::vector<uint32_t> Generations(const std::string& store) {
+  std::vector<uint32_t> numbers;
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(store, ignored)) {
+    const std::string name = entry.path().filename();
+    uint32_t number = 0;
+    if (name == "db") {
+      numbers.push_back(1);
+    } else if (name.rfind("db.", 0) == 0) {
+      const auto parsed = std::from_chars(name.data() + 3, name.data() + name.size(), number);
+      const bool whole = parsed.ec == std::errc() && parsed.ptr == name.data() + name.size();
+      if (whole) numbers.push_back(number);
+    }
+  }
+  std::sort(numbers.begin(), numbers.end());
+  return numbers;
+}
+
+uint64_t CountHistory(const db::Rocks& rocks) {
+  uint64_t records = 0;
+  db::Cursor cursor = rocks.Scan(db::Family::kHistory, "c", "d");  // commits
+  for (; cursor.Valid(); cursor.Next()) ++records;
+  return records;
+}
+
+// The generation in use is the one that was committed to last: a newer one, of a bake that was cut
+// short before it was announced, has as many commits at most, and then holds the same.
+absl::Status MendGeneration(const std::string& store, RepairReport* report) {
+  const absl::Status damage = db::ReadGeneration(store).status();
+  if (damage.code() != absl::StatusCode::kDataLoss) return damage;
+  uint32_t best = 0;
+  uint64_t most = 0;
+  for (const uint32_t generation : Generations(store)) {
+    db::OpenOptions options;
+    options.history_only = true;
+    const auto rocks = db::Rocks::OpenForReading(db::GenerationPath(store, generation), options);
+    if (!rocks.ok()) continue;
+    const uint64_t records = CountHistory(**rocks);
+    if (best != 0 && records < most) continue;
+    best = generation;
+    most = records;
+  }
+  if (best == 0) return damage;
+  ++report->files_rebuilt;
+  if (best == 1) return RemovePath(db::GenerationFile(store));
+  return db::AnnounceGeneration(store, best);
+}
+
+}  // namespace
+
+absl::StatusOr<db::OpenedStore> OpenToRepair(const std::string& store, RepairReport* report) {
+  if (IsDirectory(store)) LUTDB_RETURN_IF_ERROR(MendGeneration(store, report));
+  auto opened = db::OpenStore(store, db::Access::kWrite, {});
+  if (opened.status().code() == absl::StatusCode::kDataLoss && IsDirectory(db::RocksPath(store))) {
+    LUTDB_ASSIGN_OR_RETURN(const bool mended, db::MendManifest(db::RocksPath(store)));
+    report->files_rebuilt += mended;
+    if (mended) opened = db::OpenStore(store, db::Access::kWrite, {});
+  }
+  if (opened.status().code() != absl::StatusCode::kDataLoss) return opened;
+  db::OpenOptions options;
+  options.accept_lost_writes = true;
+  auto shorter = db::OpenStore(store, db::Access::kWrite, options);
+  if (!shorter.ok()) return opened;
+  report->unrecoverable.push_back(Message(opened.status()));
+  shorter->rocks->AcceptLostWrites();
+  return shorter;
+}
+
+}  // namespace lutdb
