@@ -40,7 +40,9 @@ struct Group {
 };
 
 int Run(Suite* suite, bool json) {
-  constexpr Group kGroups[] = {{"the hot path", MeasureHot}};
+  constexpr Group kGroups[] = {{"the hot path", MeasureHot},
+                               {"arena and storage", MeasureStorage},
+                               {"reads from disk", MeasureCold}};
   for (const Group& group : kGroups) {
     const double seconds = SecondsOf([&] { group.measure(suite); });
     fmt::print(stderr, "bench: {}: {:.0f} s\n", group.what, seconds);

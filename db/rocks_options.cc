@@ -8,6 +8,7 @@
 
 #include "base/status.h"
 #include "db/file_checksum.h"
+#include "db/parallel_reads.h"
 
 namespace lutdb::db {
 namespace {
@@ -83,6 +84,7 @@ rocksdb::ColumnFamilyOptions FamilyOptions(Family family,
 rocksdb::DBOptions DatabaseOptions(const OpenOptions& options) {
   rocksdb::DBOptions database;
   database.info_log = std::make_shared<SilentLogger>();
+  database.env = ParallelReadEnv();
   // Every file's whole checksum is recorded, so that verify covers every byte.
   database.file_checksum_gen_factory = FileChecksumFactory();
   database.max_open_files = std::max(16, options.open_files_max);  // opened when first read

@@ -10,8 +10,8 @@
 namespace lutdb {
 namespace {
 
-// Rows that many vectors go through together: a strip of 256 bytes of each takes half a megabyte.
-constexpr uint64_t kBlockRows = 2048;
+// Bytes of rows that many vectors go through together: about what a last-level cache holds.
+constexpr uint64_t kBlockBytes = 32 << 20;
 
 }  // namespace
 
@@ -49,10 +49,11 @@ absl::Status LookUpAdd::Sums(uint32_t table, absl::Span<const uint16_t> codes, i
   return absl::OkStatus();
 }
 
-// Chunks of the next block: their rows fit one pin, and a strip of them the second-level cache.
+// Chunks of the next block: their rows fit one pin and the last-level cache.
 size_t LookUpAdd::BlockChunks(uint32_t table, size_t vectors, size_t chunk_begin) const {
   const TableGeometry& geometry = store_.geometry(table);
-  const uint64_t rows_max = std::min(kBlockRows, rows_.RowsPerPin(table));
+  const uint64_t row_bytes = uint64_t{geometry.neurons()} * EntryBytes(geometry.entry());
+  const uint64_t rows_max = std::min(kBlockBytes / row_bytes, rows_.RowsPerPin(table));
   size_t chunks = 0;
   uint64_t rows = 0;
   for (size_t chunk = chunk_begin; chunk < geometry.chunks(); ++chunk, ++chunks) {
@@ -125,10 +126,6 @@ template <typename Entry>
 absl::Status LookUpAdd::AddBlock(const Block& block, uint32_t neurons, int32_t* acc) {
   const void* const* rows = pinned_.rows();
   const int8_t* signs = pinned_.signs();
-  distinct_.clear();
-  for (size_t r = 0; r < wanted_.size(); ++r) {
-    if (rows[r] != nullptr) distinct_.push_back(rows[r]);
-  }
   listed_.resize(block.vectors * block.chunks);
   std::vector<kernels::RowList<Entry>> lists(block.vectors);
   for (size_t v = 0; v < block.vectors; ++v) {
@@ -151,9 +148,7 @@ absl::Status LookUpAdd::AddBlock(const Block& block, uint32_t neurons, int32_t* 
   }
   return team_.Split(neurons, kBlockNeurons, uint64_t{neurons} * listed_.size(),
                      [&](unsigned, size_t begin, size_t end) {
-                       kernels::AddRowLists(reinterpret_cast<const Entry* const*>(distinct_.data()),
-                                            distinct_.size(), lists.data(), block.vectors, begin,
-                                            end, neurons, acc);
+                       kernels::AddRowLists(lists.data(), block.vectors, begin, end, neurons, acc);
                      });
 }
 

@@ -72,7 +72,6 @@ class LookUpAdd {
   std::vector<uint32_t> places_;         // per vector and chunk of a block: which of wanted_
   std::vector<uint32_t> place_of_code_;  // of one chunk
   std::vector<uint64_t> used_codes_;     // of one chunk, a bit each
-  std::vector<const void*> distinct_;    // the rows of wanted_ that are not zero
   std::vector<const void*> listed_;      // per vector: the rows it adds, then those it subtracts
 };
 

@@ -126,6 +126,8 @@ struct RowSource::State {
   absl::Status Check(uint32_t table, absl::Span<const ChunkCode> keys) const;
   absl::Status Pin(uint32_t table, PinnedRows* pinned, const Edits* edits);
   absl::Status PinKeys(uint32_t table, PinnedRows::State* pin, const Edits* edits);
+  bool PinWarm(uint32_t table, uint32_t chunk_begin, absl::Span<const uint16_t> codes,
+               PinnedRows::State* pin);
   absl::Status PinResident(ResidentTable* resident, PinnedRows::State* pin);
   void PinCached(RowCache* cache, uint32_t table, PinnedRows::State* pin);
   absl::Status MakeMissing(uint32_t table, PinnedRows::State* pin);
@@ -192,7 +194,34 @@ absl::Status RowSource::State::Check(uint32_t table, absl::Span<const ChunkCode>
   return absl::OkStatus();
 }
 
-// In the warm state: one pass of address computations.
+// A whole table in the arena: one pass of address computations. False: it is not, or a code is
+// wrong.
+bool RowSource::State::PinWarm(uint32_t table, uint32_t chunk_begin,
+                               absl::Span<const uint16_t> codes, PinnedRows::State* pin) {
+  const ResidentTable* resident = arena == nullptr ? nullptr : arena->resident(table);
+  if (resident == nullptr || !resident->complete()) return false;
+  const RowPlaces& in = places[table];
+  const size_t count = codes.size();
+  pin->rows.resize(count);
+  pin->signs.resize(count);
+  const void** rows = pin->rows.data();
+  int8_t* signs = pin->signs.data();
+  size_t zeros = 0;
+  bool any_negated = false;
+  for (size_t i = 0; i < count; ++i) {
+    const uint32_t chunk = chunk_begin + static_cast<uint32_t>(i);
+    if (codes[i] >= in.codes(chunk)) return false;
+    const RowPlace place = in.Find(chunk, codes[i]);
+    rows[i] = place.zero ? nullptr : resident->At(place.row);
+    signs[i] = place.negated ? -1 : 1;
+    zeros += place.zero;
+    any_negated |= place.negated;
+  }
+  pin->any_negated = any_negated;
+  arena->counters().hits.fetch_add(count - zeros, std::memory_order_relaxed);
+  return true;
+}
+
 absl::Status RowSource::State::PinResident(ResidentTable* resident, PinnedRows::State* pin) {
   const size_t count = pin->rows.size();
   uint64_t missed = 0;
@@ -284,6 +313,7 @@ absl::Status RowSource::State::PinKeys(uint32_t table, PinnedRows::State* pin, c
   LUTDB_RETURN_IF_ERROR(Check(table, pin->keys));
   const size_t count = pin->keys.size();
   pin->rows.assign(count, nullptr);
+  pin->any_negated = false;
   pin->signs.resize(count);
   pin->places.resize(count);
   for (size_t i = 0; i < count; ++i) {
@@ -319,6 +349,10 @@ absl::Status RowSource::Pin(uint32_t table, uint32_t chunk_begin, absl::Span<con
   if (chunk_begin > chunks || codes.size() > chunks - chunk_begin) {
     return OutOfRange("table {} has {} chunks, not {} from {}", state_->store.spec(table).name,
                       chunks, codes.size(), chunk_begin);
+  }
+  const bool edited = edits != nullptr && edits->table(table) != nullptr;
+  if (!edited && state_->PinWarm(table, chunk_begin, codes, pinned->state_.get())) {
+    return absl::OkStatus();
   }
   std::vector<ChunkCode>& keys = pinned->state_->keys;
   keys.resize(codes.size());

@@ -27,9 +27,9 @@ void AddRowsOf(const Entry* const* rows, const int8_t* signs, size_t row_count, 
 }
 
 template <typename Entry>
-void AddRowListsOf(const Entry* const* rows, size_t row_count, const RowList<Entry>* lists,
-                   size_t vectors, size_t begin, size_t end, size_t acc_stride, int32_t* acc) {
-  reference::AddRowLists(rows, row_count, lists, vectors, begin, end, acc_stride, acc);
+void AddRowListsOf(const RowList<Entry>* lists, size_t vectors, size_t begin, size_t end,
+                   size_t acc_stride, int32_t* acc) {
+  reference::AddRowLists(lists, vectors, begin, end, acc_stride, acc);
 }
 
 void ScaleSumsOf(const int32_t* acc, const float* step, const float* bias, float scale,
@@ -46,7 +46,6 @@ constexpr size_t kBatchRows = 252;      // sums of so many int8 entries fit int1
 constexpr size_t kBlockBytes = 4096;    // of each row; sums of a block take twice that
 constexpr size_t kPrefetchedLines = 2;  // of each row of the next group; hardware does the rest
 constexpr size_t kLineBytes = 64;
-constexpr size_t kStripBytes = 256;  // of each row, when many vectors go through rows together
 
 // What entries widen to. int16 sums of int8 entries are passed on to int32 before they could
 // overflow; int32 sums of int16 entries cannot (65,538 rows at most).
@@ -62,6 +61,37 @@ struct Widened<int16_t> {
   using Type = int32_t;
   static constexpr size_t kRowsMax = size_t{1} << 31;
 };
+
+template <class V>
+HWY_INLINE hn::Vec<hn::ScalableTag<int32_t> > ToInt32(hn::ScalableTag<int32_t> d, V value) {
+  if constexpr (sizeof(hn::TFromV<V>) == sizeof(int32_t)) {
+    return value;
+  } else {
+    return hn::PromoteTo(d, value);
+  }
+}
+
+// acc[i] += the sum of column i, for two columns in each word of the vectors but no more than
+// `columns`; rows: added less subtracted.
+template <typename Entry, class V>
+HWY_INLINE void PassOnPairs(V whole, V upper, size_t rows, size_t columns, int32_t* acc) {
+  using Wide = typename Widened<Entry>::Type;
+  const hn::ScalableTag<Wide> d;
+  constexpr int kBits = 8 * sizeof(Entry);
+  const auto added = hn::Set(d, static_cast<Wide>(rows << (kBits - 1)));
+  const auto lower = hn::Sub(hn::Sub(whole, hn::ShiftLeft<kBits>(upper)), added);
+  HWY_ALIGN_MAX Wide sums[2 * hn::MaxLanes(d)];
+  hn::StoreInterleaved2(lower, upper, d, sums);
+  const size_t count = columns < 2 * hn::Lanes(d) ? columns : 2 * hn::Lanes(d);
+  size_t c = 0;
+  const hn::ScalableTag<int32_t> d32;
+  const hn::Rebind<Wide, decltype(d32)> narrow;
+  for (const size_t lanes = hn::Lanes(d32); c + lanes <= count; c += lanes) {
+    const auto sum = ToInt32(d32, hn::Load(narrow, sums + c));
+    hn::StoreU(hn::Add(hn::LoadU(d32, acc + c), sum), d32, acc + c);
+  }
+  for (; c < count; ++c) acc[c] += sums[c];
+}
 
 // Sums of the columns of one block, kept apart by the parity of the column. Two entries lie in a
 // word of the wider type. With the top bit of the lower one flipped, which adds half its range, the
@@ -109,16 +139,9 @@ class BlockSums {
   HWY_INLINE void PassOn(size_t columns, int32_t* acc) {
     const hn::ScalableTag<Wide> d;
     const size_t lanes = hn::Lanes(d);
-    const auto added = hn::Set(d, static_cast<Wide>(rows_ << (kBits - 1)));
     for (size_t i = 0; i * 2 < columns; i += lanes) {
-      const auto upper = hn::Load(d, upper_ + i);
-      const auto lower =
-          hn::Sub(hn::Sub(hn::Load(d, whole_ + i), hn::ShiftLeft<kBits>(upper)), added);
-      HWY_ALIGN Wide sums[2 * hn::MaxLanes(d)];
-      hn::StoreInterleaved2(lower, upper, d, sums);
-      const size_t left = columns - i * 2;
-      const size_t count = left < 2 * lanes ? left : 2 * lanes;
-      for (size_t c = 0; c < count; ++c) acc[i * 2 + c] += sums[c];
+      PassOnPairs<Entry>(hn::Load(d, whole_ + i), hn::Load(d, upper_ + i), rows_, columns - i * 2,
+                         acc + i * 2);
     }
   }
 
@@ -219,113 +242,27 @@ HWY_INLINE void AddRowsOf(const Entry* const* rows, const int8_t* signs, size_t 
 
 // ---- Many vectors ----
 
-template <class V>
-HWY_INLINE void PassOn(hn::ScalableTag<int32_t> d, V sums, int32_t* acc) {
-  hn::StoreU(hn::Add(hn::LoadU(d, acc), sums), d, acc);
-}
-template <class V>
-HWY_INLINE void PassOn(hn::ScalableTag<int16_t> d16, V sums, int32_t* acc) {
-  const hn::Repartition<int32_t, decltype(d16)> d;
-  const hn::Half<decltype(d16)> half;
-  const size_t lanes = hn::Lanes(d);
-  PassOn(hn::ScalableTag<int32_t>(), hn::PromoteTo(d, hn::LowerHalf(half, sums)), acc);
-  PassOn(hn::ScalableTag<int32_t>(), hn::PromoteTo(d, hn::UpperHalf(half, sums)), acc + lanes);
-}
-
-// Eight vectors of columns, from n on: their sums stay in registers over all rows of the list.
+// One vector after the other: what they share is the rows in the last-level cache.
 template <typename Entry>
-HWY_INLINE void SumEight(const RowList<Entry>& list, size_t n, int32_t* acc) {
-  const hn::ScalableTag<typename Widened<Entry>::Type> d;
-  const hn::Rebind<Entry, decltype(d)> narrow;
-  const size_t lanes = hn::Lanes(d);
-  const size_t count = list.added + list.subtracted;
-  const auto load = [&](size_t r, size_t i) HWY_ATTR {
-    return hn::PromoteTo(d, hn::LoadU(narrow, list.rows[r] + n + i * lanes));
-  };
-  for (size_t r = 0; r < count;) {
-    const size_t stop = count - r < Widened<Entry>::kRowsMax ? count : r + Widened<Entry>::kRowsMax;
-    const size_t stop_adding = stop < list.added ? stop : list.added;
-    auto s0 = hn::Zero(d), s1 = s0, s2 = s0, s3 = s0, s4 = s0, s5 = s0, s6 = s0, s7 = s0;
-    for (; r < stop_adding; ++r) {
-      s0 = hn::Add(s0, load(r, 0));
-      s1 = hn::Add(s1, load(r, 1));
-      s2 = hn::Add(s2, load(r, 2));
-      s3 = hn::Add(s3, load(r, 3));
-      s4 = hn::Add(s4, load(r, 4));
-      s5 = hn::Add(s5, load(r, 5));
-      s6 = hn::Add(s6, load(r, 6));
-      s7 = hn::Add(s7, load(r, 7));
-    }
-    for (; r < stop; ++r) {
-      s0 = hn::Sub(s0, load(r, 0));
-      s1 = hn::Sub(s1, load(r, 1));
-      s2 = hn::Sub(s2, load(r, 2));
-      s3 = hn::Sub(s3, load(r, 3));
-      s4 = hn::Sub(s4, load(r, 4));
-      s5 = hn::Sub(s5, load(r, 5));
-      s6 = hn::Sub(s6, load(r, 6));
-      s7 = hn::Sub(s7, load(r, 7));
-    }
-    PassOn(d, s0, acc);
-    PassOn(d, s1, acc + lanes);
-    PassOn(d, s2, acc + 2 * lanes);
-    PassOn(d, s3, acc + 3 * lanes);
-    PassOn(d, s4, acc + 4 * lanes);
-    PassOn(d, s5, acc + 5 * lanes);
-    PassOn(d, s6, acc + 6 * lanes);
-    PassOn(d, s7, acc + 7 * lanes);
-  }
-}
-
-// One vector of columns.
-template <typename Entry>
-HWY_INLINE void SumOne(const RowList<Entry>& list, size_t n, int32_t* acc) {
-  const hn::ScalableTag<typename Widened<Entry>::Type> d;
-  const hn::Rebind<Entry, decltype(d)> narrow;
-  const size_t count = list.added + list.subtracted;
-  for (size_t r = 0; r < count;) {
-    const size_t stop = count - r < Widened<Entry>::kRowsMax ? count : r + Widened<Entry>::kRowsMax;
-    auto sum = hn::Zero(d);
-    for (; r < stop; ++r) {
-      const auto row = hn::PromoteTo(d, hn::LoadU(narrow, list.rows[r] + n));
-      sum = r < list.added ? hn::Add(sum, row) : hn::Sub(sum, row);
-    }
-    PassOn(d, sum, acc);
-  }
-}
-
-// Columns [begin, end) of one list. The last columns go through a copy: rows are readable to the
-// end of their cache line, sums are not.
-template <typename Entry>
-HWY_INLINE void SumColumns(const RowList<Entry>& list, size_t begin, size_t end, int32_t* acc) {
-  const hn::ScalableTag<typename Widened<Entry>::Type> d;
-  const size_t lanes = hn::Lanes(d);
-  size_t n = begin;
-  for (; n + 8 * lanes <= end; n += 8 * lanes) SumEight(list, n, acc + n);
-  for (; n + lanes <= end; n += lanes) SumOne(list, n, acc + n);
-  if (n < end) {
-    int32_t sums[kLineBytes / sizeof(Entry)] = {};
-    std::memcpy(sums, acc + n, (end - n) * sizeof(int32_t));
-    SumOne(list, n, sums);
-    std::memcpy(acc + n, sums, (end - n) * sizeof(int32_t));
-  }
-}
-
-template <typename Entry>
-HWY_INLINE void AddRowListsOf(const Entry* const* rows, size_t row_count,
-                              const RowList<Entry>* lists, size_t vectors, size_t begin, size_t end,
+HWY_INLINE void AddRowListsOf(const RowList<Entry>* lists, size_t vectors, size_t begin, size_t end,
                               size_t acc_stride, int32_t* acc) {
-  constexpr size_t kStrip = kStripBytes / sizeof(Entry);
+  constexpr size_t kBlock = kBlockBytes / sizeof(Entry);
   constexpr size_t kLine = kLineBytes / sizeof(Entry);
-  for (size_t n = begin; n < end; n += kStrip) {
-    const size_t stop = end - n < kStrip ? end : n + kStrip;
-    const size_t next_stop = end - stop < kStrip ? end : stop + kStrip;
-    for (size_t v = 0; v < vectors; ++v) {
-      // Each vector brings its share of the next strip.
-      for (size_t r = row_count * v / vectors; r < row_count * (v + 1) / vectors; ++r) {
-        for (size_t i = stop; i < next_stop; i += kLine) hwy::Prefetch(rows[r] + i);
+  BlockSums<Entry> sums;
+  for (size_t v = 0; v < vectors; ++v) {
+    const RowList<Entry>& list = lists[v];
+    const size_t count = list.added + list.subtracted;
+    for (size_t first = 0; first < count; first += kBatchRows) {
+      const size_t last = count - first < kBatchRows ? count : first + kBatchRows;
+      const size_t turn = last < list.added ? last : first < list.added ? list.added : first;
+      for (size_t n = begin; n < end; n += kBlock) {
+        const size_t columns = end - n < kBlock ? end - n : kBlock;
+        const size_t lines = (columns + kLine - 1) / kLine;
+        sums.Clear(lines * kLine / 2);
+        AddGroups<false>(list.rows + first, turn - first, count - turn, n, lines, &sums);
+        AddGroups<true>(list.rows + turn, last - turn, count - last, n, lines, &sums);
+        sums.PassOn(columns, acc + v * acc_stride + n);
       }
-      SumColumns(lists[v], n, stop, acc + v * acc_stride);
     }
   }
 }
@@ -357,13 +294,13 @@ void AddRowsI8(const int8_t* const* rows, const int8_t* signs, size_t row_count,
                int32_t* acc) {
   AddRowsOf(rows, signs, row_count, neurons, acc);
 }
-void AddRowListsI16(const int16_t* const* rows, size_t row_count, const RowList<int16_t>* lists,
-                    size_t vectors, size_t begin, size_t end, size_t acc_stride, int32_t* acc) {
-  AddRowListsOf(rows, row_count, lists, vectors, begin, end, acc_stride, acc);
+void AddRowListsI16(const RowList<int16_t>* lists, size_t vectors, size_t begin, size_t end,
+                    size_t acc_stride, int32_t* acc) {
+  AddRowListsOf(lists, vectors, begin, end, acc_stride, acc);
 }
-void AddRowListsI8(const int8_t* const* rows, size_t row_count, const RowList<int8_t>* lists,
-                   size_t vectors, size_t begin, size_t end, size_t acc_stride, int32_t* acc) {
-  AddRowListsOf(rows, row_count, lists, vectors, begin, end, acc_stride, acc);
+void AddRowListsI8(const RowList<int8_t>* lists, size_t vectors, size_t begin, size_t end,
+                   size_t acc_stride, int32_t* acc) {
+  AddRowListsOf(lists, vectors, begin, end, acc_stride, acc);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -386,15 +323,15 @@ void AddRows(const int8_t* const* rows, const int8_t* signs, size_t row_count, s
              int32_t* acc) {
   HWY_DYNAMIC_DISPATCH(AddRowsI8)(rows, signs, row_count, neurons, acc);
 }
-void AddRowLists(const int16_t* const* rows, size_t row_count, const RowList<int16_t>* lists,
-                 size_t vectors, size_t begin, size_t end, size_t acc_stride, int32_t* acc) {
+void AddRowLists(const RowList<int16_t>* lists, size_t vectors, size_t begin, size_t end,
+                 size_t acc_stride, int32_t* acc) {
   HWY_DYNAMIC_DISPATCH(AddRowListsI16)
-  (rows, row_count, lists, vectors, begin, end, acc_stride, acc);
+  (lists, vectors, begin, end, acc_stride, acc);
 }
-void AddRowLists(const int8_t* const* rows, size_t row_count, const RowList<int8_t>* lists,
-                 size_t vectors, size_t begin, size_t end, size_t acc_stride, int32_t* acc) {
+void AddRowLists(const RowList<int8_t>* lists, size_t vectors, size_t begin, size_t end,
+                 size_t acc_stride, int32_t* acc) {
   HWY_DYNAMIC_DISPATCH(AddRowListsI8)
-  (rows, row_count, lists, vectors, begin, end, acc_stride, acc);
+  (lists, vectors, begin, end, acc_stride, acc);
 }
 void ScaleSums(const int32_t* acc, const float* step, const float* bias, float scale,
                size_t neurons, float* y) {

@@ -98,13 +98,11 @@ struct RowList {
   size_t subtracted = 0;
 };
 // acc[v * acc_stride + n] += the sum of the rows of lists[v] at n, for v < vectors and n in
-// [begin, end): AddRows for many vectors, which go through a strip of columns together, so that a
-// row that several of them use comes from memory once. `rows`: each row that is in any list, once;
-// they are prefetched a strip ahead. begin is a multiple of 64; rows as for AddRows.
-void AddRowLists(const int16_t* const* rows, size_t row_count, const RowList<int16_t>* lists,
-                 size_t vectors, size_t begin, size_t end, size_t acc_stride, int32_t* acc);
-void AddRowLists(const int8_t* const* rows, size_t row_count, const RowList<int8_t>* lists,
-                 size_t vectors, size_t begin, size_t end, size_t acc_stride, int32_t* acc);
+// [begin, end). begin is a multiple of 64; rows as for AddRows.
+void AddRowLists(const RowList<int16_t>* lists, size_t vectors, size_t begin, size_t end,
+                 size_t acc_stride, int32_t* acc);
+void AddRowLists(const RowList<int8_t>* lists, size_t vectors, size_t begin, size_t end,
+                 size_t acc_stride, int32_t* acc);
 // y[n] = (scale * step[n]) * float(acc[n]) + bias[n]; bias may be null.
 void ScaleSums(const int32_t* acc, const float* step, const float* bias, float scale,
                size_t neurons, float* y);

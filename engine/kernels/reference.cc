@@ -173,13 +173,13 @@ void AddRows(const int8_t* const* rows, const int8_t* signs, size_t row_count, s
   AddRowsOf(rows, signs, row_count, neurons, acc);
 }
 
-void AddRowLists(const int16_t* const*, size_t, const RowList<int16_t>* lists, size_t vectors,
-                 size_t begin, size_t end, size_t acc_stride, int32_t* acc) {
+void AddRowLists(const RowList<int16_t>* lists, size_t vectors, size_t begin, size_t end,
+                 size_t acc_stride, int32_t* acc) {
   AddRowListsOf(lists, vectors, begin, end, acc_stride, acc);
 }
 
-void AddRowLists(const int8_t* const*, size_t, const RowList<int8_t>* lists, size_t vectors,
-                 size_t begin, size_t end, size_t acc_stride, int32_t* acc) {
+void AddRowLists(const RowList<int8_t>* lists, size_t vectors, size_t begin, size_t end,
+                 size_t acc_stride, int32_t* acc) {
   AddRowListsOf(lists, vectors, begin, end, acc_stride, acc);
 }
 

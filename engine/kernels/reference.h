@@ -28,10 +28,10 @@ void AddRows(const int16_t* const* rows, const int8_t* signs, size_t row_count, 
              int32_t* acc);
 void AddRows(const int8_t* const* rows, const int8_t* signs, size_t row_count, size_t neurons,
              int32_t* acc);
-void AddRowLists(const int16_t* const* rows, size_t row_count, const RowList<int16_t>* lists,
-                 size_t vectors, size_t begin, size_t end, size_t acc_stride, int32_t* acc);
-void AddRowLists(const int8_t* const* rows, size_t row_count, const RowList<int8_t>* lists,
-                 size_t vectors, size_t begin, size_t end, size_t acc_stride, int32_t* acc);
+void AddRowLists(const RowList<int16_t>* lists, size_t vectors, size_t begin, size_t end,
+                 size_t acc_stride, int32_t* acc);
+void AddRowLists(const RowList<int8_t>* lists, size_t vectors, size_t begin, size_t end,
+                 size_t acc_stride, int32_t* acc);
 void ScaleSums(const int32_t* acc, const float* step, const float* bias, float scale,
                size_t neurons, float* y);
 

@@ -139,10 +139,8 @@ void CompareAddRowLists(size_t row_count, size_t neurons, size_t vectors, int li
   for (size_t i = 0; i < expected.size(); ++i) {
     found.data()[i] = expected[i] = static_cast<int32_t>(i * 7);
   }
-  AddRowLists(distinct.data(), distinct.size(), lists.data(), vectors, begin, neurons, neurons,
-              found.data());
-  reference::AddRowLists(distinct.data(), distinct.size(), lists.data(), vectors, begin, neurons,
-                         neurons, expected.data());
+  AddRowLists(lists.data(), vectors, begin, neurons, neurons, found.data());
+  reference::AddRowLists(lists.data(), vectors, begin, neurons, neurons, expected.data());
   ASSERT_TRUE(SameBits(found.data(), expected.data(), expected.size()))
       << row_count << " rows, " << neurons << " neurons, " << vectors << " vectors";
   found.ExpectIntact();
@@ -182,10 +180,10 @@ TEST_P(Integer, SumsDoNotOverflow) {
     const RowList<int8_t> narrow_list = {narrow_rows.data(), added, kRows - added};
     const int64_t sign = added == 0 ? -1 : 1;
     std::fill(acc.begin(), acc.end(), 0);
-    AddRowLists(wide_rows.data(), 1, &wide_list, 1, 0, kNeurons, kNeurons, acc.data());
+    AddRowLists(&wide_list, 1, 0, kNeurons, kNeurons, acc.data());
     for (const int32_t sum : acc) ASSERT_EQ(int64_t{sum}, sign * 32767 * int64_t{kRows});
     std::fill(acc.begin(), acc.end(), 0);
-    AddRowLists(narrow_rows.data(), 1, &narrow_list, 1, 0, kNeurons, kNeurons, acc.data());
+    AddRowLists(&narrow_list, 1, 0, kNeurons, kNeurons, acc.data());
     for (const int32_t sum : acc) ASSERT_EQ(int64_t{sum}, -sign * 127 * int64_t{kRows});
   }
 }

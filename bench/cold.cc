@@ -1,0 +1,141 @@
+// Rows of a store larger than memory, from disk, beside what fio finds the disk can do.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "base/file.h"
+#include "bench/layer_store.h"
+#include "bench/suite.h"
+#include "db/parallel_reads.h"
+#include "db/store_files.h"
+#include "query/row_reader.h"
+
+namespace lutdb::bench {
+namespace {
+
+// What a program prints; empty when it cannot be run.
+std::string OutputOf(const std::string& command) {
+  std::string output;
+  FILE* pipe = ::popen(command.c_str(), "r");
+  if (pipe == nullptr) return output;
+  std::array<char, 4096> buffer;
+  for (size_t bytes = 0; (bytes = std::fread(buffer.data(), 1, buffer.size(), pipe)) > 0;) {
+    output.append(buffer.data(), bytes);
+  }
+  return ::pclose(pipe) == 0 ? output : std::string();
+}
+
+// 4 KiB random reads per second, 32 under way, past the page cache; 0 without fio.
+double FioReadsPerSecond(const std::string& file) {
+  const std::string command = fmt::format(
+      "fio --name=rows --filename='{}' --rw=randread --bs=4k --direct=1 --ioengine=io_uring "
+      "--iodepth=32 --runtime=4 --time_based --readonly --norandommap --output-format=json "
+      "2>/dev/null",
+      file);
+  const auto report = nlohmann::json::parse(OutputOf(command), nullptr, false);
+  if (report.is_discarded()) return 0;
+  return report["jobs"][0]["read"]["iops"].get<double>();
+}
+
+std::vector<std::string> TableFiles(const std::string& store) {
+  std::vector<std::string> files;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(store)) {
+    if (entry.path().extension() == ".sst") files.push_back(entry.path().string());
+  }
+  return files;
+}
+
+// Takes the store's files out of the page cache.
+void DropCaches(const std::string& store) {
+  ::sync();
+  for (const std::string& path : TableFiles(store)) {
+    const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0) continue;
+    (void)::posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED);
+    ::close(descriptor);
+  }
+}
+
+// Records per second of random rows, by so many threads with vectors of their own.
+double ColdRecordsPerSecond(const std::string& store, int threads, uint64_t seed) {
+  DropCaches(store);
+  const auto opened = Checked(StoreReader::Open(store, 64 << 20));
+  const Workers one(1);
+  const RowReader reader(*opened, one);
+  const TableGeometry& geometry = opened->geometry(0);
+  const RowPlaces places(geometry);
+  constexpr int kVectors = 8;  // per thread
+  constexpr uint32_t kRows = 2048;
+  const auto read = [&](int thread) {
+    std::mt19937_64 random(seed * 100 + static_cast<uint64_t>(thread));
+    const auto memory = MakeAligned<uint8_t>(kRows * places.stride_bytes());
+    for (int v = 0; v < kVectors; ++v) {
+      std::vector<RowRequest> rows;
+      for (uint32_t i = 0; i < std::min(kRows, geometry.chunks()); ++i) {
+        rows.push_back({.chunk = i,
+                        .code = static_cast<uint32_t>(random() % geometry.codes(i)),
+                        .out = memory.get() + i * places.stride_bytes()});
+      }
+      Check(reader.ReadRows(0, places, rows));
+    }
+  };
+  const double seconds = SecondsOf([&] {
+    std::vector<std::thread> others;
+    for (int t = 1; t < threads; ++t) others.emplace_back(read, t);
+    read(0);
+    for (std::thread& other : others) other.join();
+  });
+  const double rows = double{kVectors} * threads * std::min(kRows, geometry.chunks());
+  return rows * geometry.row_blocks() / seconds;
+}
+
+void AddCold(Suite* suite, const std::string& store, int threads, double bound) {
+  const std::string name = fmt::format("cold_vs_fio_{}t", threads);
+  if (!suite->Wants(name)) return;
+  const std::vector<std::string> files = TableFiles(store);
+  const std::string largest =
+      *std::max_element(files.begin(), files.end(), [](const std::string& a, const std::string& b) {
+        return std::filesystem::file_size(a) < std::filesystem::file_size(b);
+      });
+  std::vector<double> ours, fio, ratios;
+  for (uint64_t round = 0; round < 5; ++round) {
+    ours.push_back(ColdRecordsPerSecond(store, threads, round + 1));
+    fio.push_back(FioReadsPerSecond(largest));
+    if (fio.back() == 0) {
+      suite->report.Missing(name, bound, true, "peer not installed (./dev bench --peers): fio");
+      return;
+    }
+    ratios.push_back(ours.back() / fio.back());
+  }
+  suite->report.Add(name, Summarize(ratios), bound, true,
+                    "records per second from disk over fio's 4 KiB random reads at depth 32");
+  suite->report.Note(name + "_records", Summarize(ours), "records per second");
+  suite->report.Note(name + "_fio", Summarize(fio), "fio: reads per second");
+}
+
+}  // namespace
+
+void MeasureCold(Suite* suite) {
+  if (!suite->WantsAny({"cold_vs_fio_1t", "cold_vs_fio_4t"})) return;
+  const LayerShape shape = suite->quick ? LayerShape{64, 3968} : LayerShape{2048, 3968};
+  const std::string store = BuildLayer(suite->folder, "cold", shape,
+                                       {.input_bits = 6,
+                                        .chunk = 2,
+                                        .entry = EntryType::kI8,
+                                        .layout = Layout::kRow,
+                                        .codec = Codec::kRaw});
+  {
+    OpenLayer layer(store, 0, 1);
+    layer.CheckSums(layer.RandomCodes());
+  }
+  AddCold(suite, store, 1, 0.5);
+  AddCold(suite, store, 4, 0.8);
+  Check(RemovePath(store));
+}
+
+}  // namespace lutdb::bench
