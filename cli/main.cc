@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/lost_mapping.h"
 #include "base/out_of_memory.h"
 #include "base/status.h"
 #include "cli/command.h"
@@ -17,6 +18,7 @@ int main(int argc, char** argv) {
   // A closed pipe is seen where it is written to, and is no reason to die.
   std::signal(SIGPIPE, SIG_IGN);
   lutdb::ExitWhenOutOfMemory();
+  lutdb::ExitWhenAMappingIsLost();
   lutdb::cli::Output output(STDOUT_FILENO);
   absl::Status status =
       lutdb::cli::RunCommand(std::vector<std::string>(argv + (argc > 0), argv + argc), output);

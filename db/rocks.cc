@@ -336,10 +336,16 @@ absl::Status Rocks::IngestUnchecked(Family family, const std::vector<std::string
   files.external_files = paths;
   files.options = options;
   for (const std::string& path : paths) {
-    files.files_checksums.push_back(TakeWrittenChecksum(path));
+    std::string checksum = TakeWrittenChecksum(path);
+    if (checksum.empty() && family != Family::kRow) {  // of a process before this one
+      uint64_t bytes = 0;
+      LUTDB_ASSIGN_OR_RETURN(checksum, ChecksumOfFile(path, &bytes));
+    }
+    files.files_checksums.push_back(std::move(checksum));
     files.files_checksum_func_names.emplace_back(FileChecksumFactory()->Name());
   }
-  // All or none, says RocksDB: of files that an earlier process wrote, it reads what is there.
+  // All or none, says RocksDB, which for none takes what it reads. For rows that is what is done: a
+  // build of them would have to read all it wrote once more.
   const std::vector<std::string>& known = files.files_checksums;
   if (std::find(known.begin(), known.end(), "") != known.end()) {
     files.files_checksums.clear();

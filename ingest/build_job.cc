@@ -131,7 +131,16 @@ absl::Status BuildJob::OpenDatabase() {
     LUTDB_ASSIGN_OR_RETURN(rocks_, db::Rocks::Create(path, options));
     return absl::OkStatus();
   }
-  LUTDB_ASSIGN_OR_RETURN(rocks_, db::Rocks::OpenForWriting(path, options));
+  auto rocks = db::Rocks::OpenForWriting(path, options);
+  if (rocks.status().code() == absl::StatusCode::kDataLoss) {
+    // A sync that failed while files were taken in can leave a database that names files which are
+    // gone. Nothing in it cannot be made again: ranges that are not in staging are.
+    LUTDB_RETURN_IF_ERROR(RemovePath(path));
+    LUTDB_RETURN_IF_ERROR(MakeDirectory(path));
+    rocks = db::Rocks::Create(path, options);
+  }
+  LUTDB_RETURN_IF_ERROR(rocks.status());
+  rocks_ = *std::move(rocks);
   return absl::OkStatus();
 }
 

@@ -96,6 +96,8 @@ void Judge(Runner* runner, const Ending& ending, const std::string& what, Tally*
     problem = "it hangs";
   } else if (killed) {
     ++tally->killed;
+  } else if (ending.signal == SIGABRT && plan.effect == Effect::kMisplace) {
+    ++tally->aborted;
   } else if (ending.signal != 0) {
     problem = fmt::format("it dies of signal {}", ending.signal);
   } else if (ending.ok) {
@@ -122,6 +124,7 @@ void Tally::Add(const Tally& other) {
   errors += other.errors;
   successes += other.successes;
   killed += other.killed;
+  aborted += other.aborted;
   lost += other.lost;
   violations.insert(violations.end(), other.violations.begin(), other.violations.end());
 }

@@ -5,11 +5,14 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <random>
 
 #include "base/crash_point.h"
 #include "base/file.h"
+#include "base/lost_mapping.h"
 #include "base/status.h"
+#include "query/row_source.h"
 #include "tests/fault/campaigns.h"
 #include "tests/fault/disk_replay.h"
 #include "tests/fault/flips.h"
@@ -133,6 +136,36 @@ TEST_F(FaultTest, APlainCopyBesideAWriterIsOfSomeMomentOrRefused) {
 }
 
 TEST_F(FaultTest, ReadersBesideAWriter) { Expect(ReadMeanwhile(*workloads_, Seed())); }
+
+// Cut short while it is mapped: one line and an exit, no made-up value; the next process is right.
+TEST_F(FaultTest, AnArenaFileCutWhileItIsInUse) {
+  const std::string room = *scratch_ / "cut_arena", store = room + "/s";
+  CopyFolder(workloads_->Get("arena").start, room);
+  const Ending ending = InChild([&]() -> std::string {
+    ExitWhenAMappingIsLost();
+    (void)!::freopen("/dev/null", "w", stderr);  // where the line goes
+    auto reader = StoreReader::Open(store, 1 << 20);
+    if (!reader.ok()) return Message(reader.status());
+    auto rows = RowSource::Create(**reader, {.arena_bytes = 1 << 20, .threads = 1});
+    if (!rows.ok()) return Message(rows.status());
+    PinnedRows pinned;
+    const std::vector<uint16_t> codes((*rows)->ChunksPerPin(0) > 13 ? 13 : 1, 2);
+    for (int i = 0; i < 2; ++i) {
+      if (const absl::Status status = (*rows)->Pin(0, 0, codes, &pinned); !status.ok()) {
+        return Message(status);
+      }
+    }
+    for (const auto& file : std::filesystem::directory_iterator(store + "/arena")) {
+      if (file.path().extension() == ".rows") std::filesystem::resize_file(file.path(), 0);
+    }
+    const volatile auto* row = static_cast<const volatile int16_t*>(pinned.rows()[0]);
+    return fmt::format("entry {}", int{row[0]});
+  });
+  EXPECT_TRUE(ending.exited) << "signal " << ending.signal;
+  EXPECT_EQ(ending.message, "");
+  const Ending after = InChild([&] { return workloads_->Get("arena").check(store, 0, true); });
+  EXPECT_TRUE(after.ok) << after.message;
+}
 
 // What the model of a power cut itself keeps and loses.
 TEST(ReplayedDisk, KeepsWhatWasSynced) {

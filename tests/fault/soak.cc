@@ -50,10 +50,13 @@ class Soak {
   Json Summary() const {
     Json summary = {{"seed", seed_}, {"rounds", rounds_}};
     for (const auto& [name, tally] : tallies_) {
-      summary["campaigns"][name] = {
-          {"cases", tally.cases},         {"errors", tally.errors},
-          {"successes", tally.successes}, {"killed", tally.killed},
-          {"lost", tally.lost},           {"violations", tally.violations.size()}};
+      summary["campaigns"][name] = {{"cases", tally.cases},
+                                    {"errors", tally.errors},
+                                    {"successes", tally.successes},
+                                    {"killed", tally.killed},
+                                    {"aborted", tally.aborted},
+                                    {"lost", tally.lost},
+                                    {"violations", tally.violations.size()}};
     }
     for (const auto& [kind, c] : flip_kinds_) {
       summary["bit_flips"][kind] = {{"flips", c.flips},     {"harmless", c.harmless},
@@ -105,10 +108,11 @@ class Soak {
 
   void Add(const std::string& what, const std::string& name, const Tally& tally) {
     fmt::print(
-        "round {}, {}, {}: {} cases, {} errors, {} successes, {} killed, {} lost, "
+        "round {}, {}, {}: {} cases, {} errors, {} successes, {} killed, {} aborted, "
+        "{} lost, "
         "{} violations\n",
-        rounds_, what, name, tally.cases, tally.errors, tally.successes, tally.killed, tally.lost,
-        tally.violations.size());
+        rounds_, what, name, tally.cases, tally.errors, tally.successes, tally.killed,
+        tally.aborted, tally.lost, tally.violations.size());
     for (const std::string& line : tally.violations) {
       fmt::print("VIOLATION (seed {}): {}\n", seed_ + rounds_ * 1000003, line);
       violations_.push_back(line);

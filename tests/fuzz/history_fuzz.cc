@@ -112,11 +112,11 @@ std::vector<std::string> lutdb::FuzzSeeds() {
                  .notes = R"({"a":1})",
                  .entries = 2};
   std::string patch, row, tensor;
-  EncodePatch({{3, 1, -2}, {70, 30000, -30000}}, &patch);
+  EncodePatch({{3, 1, -2}, {70, 30000, -30000}}, PatchValues::kBeforeAndAfter, &patch);
   const std::vector<int16_t> entries(70, 5);
   EncodeRow(Geometry(Layout::kRow), {0, 1, 3, 0}, entries.data(), &row);
   const std::vector<float> weights(10, 0.5f);
-  EncodeTensorRows(Tensor(), 1, weights.data(), 2, &tensor);
+  EncodeTensorRows(Tensor(), 1, reinterpret_cast<const uint8_t*>(weights.data()), 2, &tensor);
   return {"c" + SerializeCommit(commit),
           "p" + patch,
           "nmain",
