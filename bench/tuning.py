@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Tunes stores of networks that start as tables on public data, and says what came of it.
 
-  bench/tuning.py SET [--seeds 10] [--work DIR] [--lutdb PROGRAM] [-- TUNE OPTIONS]
+  bench/tuning.py SET [--seeds 10] [--work DIR] [--lutdb PROGRAM] [--integer-only] [--bake]
+                  [-- TUNE OPTIONS]
 
 SET is california-singles, california-chunks, mnist-tuples, mnist-flat, digits, wine, abalone,
-banknote or iris. For each seed: a split, a graph file, `lutdb build`, `lutdb tune`, `lutdb eval` on rows that
-neither training nor any choice has seen. Prints one JSON object with mean and 95 % interval, entries,
-look-ups and seconds. NumPy; the data is that of tuning_data.py.
+banknote or iris. For each seed: a split, a graph file, `lutdb build`, `lutdb tune`, `lutdb eval` on
+rows that neither training nor any choice has seen. Prints one JSON object: mean, 95 % interval,
+entries, look-ups and seconds. NumPy; the data is that of tuning_data.py.
 """
 
 import argparse
@@ -159,16 +160,35 @@ def problem(a, seed, work):
     return digits(seed) if name == "digits" else small(name, seed)
 
 
+def run(words):
+    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(words)}: {done.stderr.strip().splitlines()[-1]}")
+    return done.stdout
+
+
 def call(words):
-    run = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    if run.returncode != 0:
-        sys.exit(f"{' '.join(words)}: {run.stderr.strip().splitlines()[-1]}")
-    return json.loads(run.stdout)
+    return json.loads(run(words))
 
 
 def save(work, name, x, y):
     np.save(f"{work}/{name}_x.npy", np.ascontiguousarray(x, np.float32))
     np.save(f"{work}/{name}_y.npy", np.ascontiguousarray(y, np.float32))
+
+
+def evaluate(a, store, work):
+    return call([a.lutdb, "eval", store, "--inputs", f"{work}/test_x.npy", "--targets",
+                 f"{work}/test_y.npy", "--json"])
+
+
+def integer_only(a, seed, store, work):
+    """Accuracy of the same entries in a network of tables and thresholds alone."""
+    whole = f"{work}/{seed}-integer.lut"
+    call([a.lutdb, "build", f"{work}/graph.json", whole, "--integer-only", "--json"])
+    with open(f"{work}/patch.jsonl", "w", encoding="utf-8") as file:
+        file.write(run([a.lutdb, "diff", store, "start", "main", "--patch"]))
+    run([a.lutdb, "edit", whole, f"{work}/patch.jsonl", "-m", "as tuned"])
+    return evaluate(a, whole, work)["accuracy"]
 
 
 def one(a, seed, work):
@@ -179,13 +199,20 @@ def one(a, seed, work):
         json.dump(graph, file)
     store = f"{work}/{seed}.lut"
     call([a.lutdb, "build", f"{work}/graph.json", store, "--json"])
+    run([a.lutdb, "branch", store, "start"])
     tuned = call([a.lutdb, "tune", store, "--inputs", f"{work}/train_x.npy", "--targets",
                   f"{work}/train_y.npy", "--seed", str(seed), "--json"] + a.options)
-    measured = call([a.lutdb, "eval", store, "--inputs", f"{work}/test_x.npy", "--targets",
-                     f"{work}/test_y.npy", "--json"])
+    measured = evaluate(a, store, work)
     info = call([a.lutdb, "info", store, "--json"])
     lookups = sum(len(op["table"]["chunks"]) for op in graph["ops"] if op["op"] == "learned")
-    return {"test": measured["accuracy" if "accuracy" in measured else "mse"],
+    more = {"integer_only": integer_only(a, seed, store, work)} if a.integer_only else {}
+    if a.bake:
+        run([a.lutdb, "bake", store])
+        baked = call([a.lutdb, "info", store, "--json"])
+        more["stored_bytes"] = baked["stored_bytes"]
+        more["bits_per_entry"] = round(8 * baked["stored_bytes"] / tuned["entries"], 3)
+        more["coarse_bits"] = tuned["coarse_bits"]
+    return {**more, "test": measured["accuracy" if "accuracy" in measured else "mse"],
             "figure": "accuracy" if "accuracy" in measured else "mse", "entries": tuned["entries"],
             "lookups": lookups, "raw_bytes": info["raw_bytes"], "seconds": tuned["seconds"],
             "epochs": tuned["epochs"], "learning_rate": tuned["learning_rate"],
@@ -200,6 +227,10 @@ def main():
                                         "iris"))
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--work")
+    parser.add_argument("--integer-only", action="store_true",
+                        help="also measure the entries in an integer-only network (classes)")
+    parser.add_argument("--bake", action="store_true",
+                        help="also bake the entries and say how many bits each takes on disk")
     parser.add_argument("--lutdb", default=os.path.join(data.ROOT, "build/release/cli/lutdb"))
     words = sys.argv[1:]
     cut = words.index("--") if "--" in words else len(words)

@@ -7,7 +7,7 @@ Weight networks of the same shapes with quantisation-aware training, float MLPs,
 network with cubic B-splines (tuning_networks.py), ridge regression for the digits and, where
 python3-sklearn is installed, HistGradientBoosting and MLPRegressor. Splits are those of tuning.py,
 a tenth of the training rows deciding when to stop and between variants. --only names peers by a
-part of their names. Prints one JSON object: per peer mean and 95 % interval, parameters and seconds.
+part of their names. Prints one JSON object: per peer mean, 95 % interval, parameters and seconds.
 """
 
 import argparse
@@ -70,12 +70,12 @@ def regression(run, x, y, epochs):
                     (0.003, 0.01), epochs)
     run.network(f"spline KAN {k}-8-1, 8 intervals", lambda rng: SplineNetwork(k, 8, 8, rng),
                 inputs, goal, parts, (0.01,), epochs)
-    # As many parameters as the tables of single inputs, and towards those with chunks, have entries.
+    # As many parameters as the tables have entries: of single inputs, towards those with chunks.
     run.network(f"float MLP {k}-110-1", lambda rng: WeightNetwork(k, 110, None, rng), inputs, goal,
                 parts, (0.003, 0.01), epochs)
     for width in (256, 512):
         run.network(f"float MLP {k}-{width}-{width}-1",
-                    lambda rng, w=width: DeepNetwork(k, w, rng), inputs[1:], goal, parts, (0.001,),
+                    lambda rng, w=width: DeepNetwork(k, w, rng), inputs, goal, parts, (0.001,),
                     epochs)
     scikit_learn(run, standard, x, y, parts)
 
