@@ -123,12 +123,10 @@ void AddCold(Suite* suite, const std::string& store, int threads, double bound) 
 void MeasureCold(Suite* suite) {
   if (!suite->WantsAny({"cold_vs_fio_1t", "cold_vs_fio_4t"})) return;
   const LayerShape shape = suite->quick ? LayerShape{64, 3968} : LayerShape{2048, 3968};
-  const std::string store = BuildLayer(suite->folder, "cold", shape,
-                                       {.input_bits = 6,
-                                        .chunk = 2,
-                                        .entry = EntryType::kI8,
-                                        .layout = Layout::kRow,
-                                        .codec = Codec::kRaw});
+  BuildOptions options = LayerOptions(6, 2);
+  options.layout = Layout::kRow;
+  options.codec = Codec::kRaw;
+  const std::string store = BuildLayer(suite->folder, "cold", shape, options);
   {
     OpenLayer layer(store, 0, 1);
     layer.CheckSums(layer.RandomCodes());

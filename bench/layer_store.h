@@ -23,6 +23,9 @@ struct LayerShape {
 // Weights of the layer, neurons x inputs, normal with deviation 0.02; the same for the same shape.
 std::vector<float> LayerWeights(const LayerShape& shape);
 
+// Signed levels of so many bits, so many inputs to a chunk, i8 entries.
+BuildOptions LayerOptions(int bits, uint32_t chunk);
+
 // Builds folder/name.lut with the one table "l"; the model file is removed. Ends the program when
 // that fails.
 std::string BuildLayer(const std::string& folder, const std::string& name, const LayerShape& shape,

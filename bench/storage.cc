@@ -1,7 +1,5 @@
 // The arena beside RocksDB's own cache, how fast it is filled and found again, and what happens
 // when it is smaller than the table, or the table large.
-#include <unistd.h>
-
 #include <cmath>
 #include <thread>
 
@@ -195,7 +193,7 @@ void AddWarmOpen(Suite* suite, const std::string& store) {
 void AddCapped(Suite* suite, const std::string& rows) {
   const uint64_t table_bytes = RowPlaces(PlainRocks(rows, 1 << 20).geometry()).bytes();
   const uint64_t memory = table_bytes / 16;
-  constexpr uint64_t kOwnCache = 1 << 20;  // of RocksDB, beside the arena
+  constexpr uint64_t kOwnCache = 5 << 20;  // of RocksDB, beside the arena: its index blocks
   Check(RemovePath(rows + "/arena"));
   OpenLayer arena(rows, memory - kOwnCache, 1, kOwnCache);
   PlainRocks plain(rows, memory);
@@ -208,7 +206,7 @@ void AddCapped(Suite* suite, const std::string& rows) {
     for (size_t i = 0; i < count; ++i) codes.push_back(zipf.Next(chunks));
     return codes;
   };
-  for (const auto& codes : codes_of(400)) {
+  for (const auto& codes : codes_of(1200)) {
     Check(arena.sums().Sums(0, codes, acc.data()));
     plain.Sums(codes, &acc);
   }
@@ -242,17 +240,14 @@ double SecondsPerRow(OpenLayer* layer) {
 void AddGrowth(Suite* suite) {
   const LayerShape large = suite->quick ? LayerShape{64, 512} : LayerShape{2048, 4096};
   const LayerShape small = suite->quick ? LayerShape{64, 512} : LayerShape{1024, 4096};
-  const std::string large_store = BuildLayer(
-      suite->folder, "large", large, {.input_bits = 6, .chunk = 2, .entry = EntryType::kI8});
-  const std::string small_store = BuildLayer(
-      suite->folder, "small", small, {.input_bits = 4, .chunk = 2, .entry = EntryType::kI8});
+  const std::string large_store = BuildLayer(suite->folder, "large", large, LayerOptions(6, 2));
+  const std::string small_store = BuildLayer(suite->folder, "small", small, LayerOptions(4, 2));
   {
     OpenLayer many(large_store, 17 * kGiB, 1);
     OpenLayer few(small_store, kGiB, 1);
     few.Warm();
     many.Warm();
     many.CheckSums(many.RandomCodes());
-    ::sync();  // what is still being written would be measured as well
     suite->report.Add(
         "growth",
         PairedRatio(
@@ -269,7 +264,7 @@ void MeasureStorage(Suite* suite) {
   // 3,968 neurons are what one row record holds: a row is one key on both sides.
   const LayerShape half = suite->quick ? LayerShape{64, 512} : LayerShape{1024, 3968};
   const LayerShape whole = suite->quick ? LayerShape{64, 512} : LayerShape{4096, 4096};
-  const BuildOptions options = {.input_bits = 4, .chunk = 2, .entry = EntryType::kI8};
+  const BuildOptions options = LayerOptions(4, 2);
   if (suite->WantsAny({"arena_vs_multiget", "arena_fill_gbps", "capped_arena"})) {
     BuildOptions row_options = options;
     row_options.layout = Layout::kRow;

@@ -54,6 +54,11 @@ std::unique_ptr<Arena> Arena::Open(const Context& context, uint64_t limit_bytes)
   const bool whole = all_bytes <= arena->limit_bytes_;
   arena->residents_.resize(places.size());
   arena->AddTables(whole, on_disk ? arena->TakeIndex() : arena->EmptyIndex());
+  if (whole && context.workers->threads() > 1) {
+    std::vector<ResidentTable*> tables;
+    for (const auto& table : arena->residents_) tables.push_back(table.get());
+    arena->ahead_ = std::make_unique<FillAhead>(std::move(tables));
+  }
   return arena;
 }
 
@@ -155,6 +160,7 @@ void Arena::AddTables(bool whole, const ArenaIndex& kept) {
 }
 
 Arena::~Arena() {
+  ahead_.reset();  // nothing changes any more
   if (!directory_.empty()) SaveIndex();
 }
 

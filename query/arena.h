@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "query/fill_ahead.h"
 #include "query/resident_table.h"
 #include "query/row_cache.h"
 #include "query/row_places.h"
@@ -49,6 +50,11 @@ class Arena {
     return cache_ != nullptr && cache_->Holds(table) ? cache_.get() : nullptr;
   }
 
+  // A row of a resident table was missing.
+  void Missed(uint32_t table) {
+    if (ahead_ != nullptr) ahead_->Missed(table);
+  }
+
   uint64_t limit_bytes() const { return limit_bytes_; }
   ArenaCounters& counters() { return counters_; }
   FillBudget& budget() { return budget_; }
@@ -69,6 +75,7 @@ class Arena {
   FillBudget budget_;
   std::vector<std::unique_ptr<ResidentTable>> residents_;  // one per table, or null
   std::unique_ptr<RowCache> cache_;
+  std::unique_ptr<FillAhead> ahead_;  // null: one thread only, or nothing to fill
 };
 
 }  // namespace lutdb

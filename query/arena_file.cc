@@ -56,6 +56,7 @@ absl::StatusOr<std::unique_ptr<ArenaFile>> ArenaFile::Open(const Options& option
       return SystemError("sizing", file->path_);
     }
   }
+  if (!options.random) file->touched_.assign(file->bytes_ / kHugePageBytes, file->kept_);
   LUTDB_RETURN_IF_ERROR(file->Map(options.random));
   return file;
 }
@@ -86,7 +87,29 @@ ArenaFile::~ArenaFile() {
   if (descriptor_ >= 0) ::close(descriptor_);
 }
 
+// The first and the last huge page of a write, as far as they lie partly outside of it and nothing
+// is in them yet.
+absl::Status ArenaFile::MakeHugePages(uint64_t offset, uint64_t bytes) {
+  static const std::vector<uint8_t> zeros(kHugePageBytes);
+  const std::lock_guard<std::mutex> lock(touched_mutex_);
+  const uint64_t end = offset + bytes;
+  for (uint64_t page = offset / kHugePageBytes; page * kHugePageBytes < end; ++page) {
+    const uint64_t begin = page * kHugePageBytes;
+    const bool whole = begin >= offset && begin + kHugePageBytes <= end;
+    if (!touched_[page] && !whole) {
+      LUTDB_RETURN_IF_ERROR(WriteAll(begin, zeros.data(), kHugePageBytes));
+    }
+    touched_[page] = true;
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ArenaFile::Write(uint64_t offset, const uint8_t* from, uint64_t bytes) {
+  if (!touched_.empty()) LUTDB_RETURN_IF_ERROR(MakeHugePages(offset, bytes));
+  return WriteAll(offset, from, bytes);
+}
+
+absl::Status ArenaFile::WriteAll(uint64_t offset, const uint8_t* from, uint64_t bytes) {
   while (bytes > 0) {
     const ssize_t written = ::pwrite(descriptor_, from, bytes, static_cast<off_t>(offset));
     if (written < 0 && errno == EINTR) continue;

@@ -2,12 +2,17 @@
 //
 // Rows are written with pwrite and read through the mapping. A write through the mapping could not
 // fail but by SIGBUS when the disk is full; a failed pwrite is a status, and the cache goes on with
-// what it has. The page cache makes the two views one, and large writes get large pages.
+// what it has. The page cache makes the two views one. A write of a whole aligned huge page that
+// was not there before gets one; so where a write would begin or end inside of such a page, zeros
+// are written to all of it first (without: a quarter of a table of 7 MiB pieces stays in small
+// pages).
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 
@@ -33,6 +38,7 @@ class ArenaFile {
   const uint8_t* base() const { return base_; }  // aligned to 2 MiB; holes read as zero
   bool kept() const { return kept_; }
 
+  // Thread-safe where the pieces do not overlap.
   absl::Status Write(uint64_t offset, const uint8_t* from, uint64_t bytes);
   // Gives the memory and disk of whole pages back. offset and bytes are multiples of kPageBytes.
   absl::Status Punch(uint64_t offset, uint64_t bytes);
@@ -40,6 +46,8 @@ class ArenaFile {
  private:
   ArenaFile() = default;
   absl::Status Map(bool random);
+  absl::Status MakeHugePages(uint64_t offset, uint64_t bytes);
+  absl::Status WriteAll(uint64_t offset, const uint8_t* from, uint64_t bytes);
 
   int descriptor_ = -1;
   uint64_t bytes_ = 0;
@@ -48,6 +56,8 @@ class ArenaFile {
   uint8_t* base_ = nullptr;
   bool kept_ = false;
   std::string path_;  // for messages
+  std::mutex touched_mutex_;
+  std::vector<bool> touched_;  // huge pages that were written before; empty: of no interest
 };
 
 }  // namespace lutdb

@@ -1,12 +1,10 @@
 #include "query/resident_table.h"
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include <algorithm>
 
 #include "base/aligned_buffer.h"
 #include "base/status.h"
+#include "query/row_checksum.h"
 
 namespace lutdb {
 namespace {
@@ -45,7 +43,7 @@ uint64_t ResidentTable::GroupBytes(uint32_t group) const {
 }
 
 uint64_t ResidentTable::Checksum(uint32_t group) const {
-  return XXH3_64bits(At(GroupRowBegin(group)), GroupBytes(group));
+  return RowChecksum(At(GroupRowBegin(group)), GroupBytes(group));
 }
 
 absl::Status ResidentTable::Fill(absl::Span<const uint32_t> chunks) {
@@ -81,6 +79,17 @@ absl::Status ResidentTable::Fill(absl::Span<const uint32_t> chunks) {
   });
 }
 
+bool ResidentTable::FillNext() {
+  for (uint32_t group = next_; group < groups_; ++group) {
+    if (state_[group].load(std::memory_order_acquire) == kReady) continue;
+    next_ = group + 1;
+    const uint32_t chunk = group * context_.group_chunks;
+    return Fill(absl::MakeConstSpan(&chunk, 1)).ok() && Has(chunk);
+  }
+  next_ = groups_;
+  return false;
+}
+
 void ResidentTable::Publish(uint32_t group) {
   state_[group].store(kReady, std::memory_order_release);
   missing_.fetch_sub(1, std::memory_order_acq_rel);
@@ -101,6 +110,7 @@ absl::Status ResidentTable::FillGroup(uint32_t group, uint8_t* buffer, uint64_t 
   const uint64_t stride = places.stride_bytes();
   const uint64_t row_begin = GroupRowBegin(group);
   const uint64_t rows = GroupRowBegin(group + 1) - row_begin;
+  uint64_t checksum = 0;
   uint32_t slice = context_.neuron_blocks;
   if (rows * stride > buffer_bytes) {
     slice =
@@ -114,6 +124,7 @@ absl::Status ResidentTable::FillGroup(uint32_t group, uint8_t* buffer, uint64_t 
         context_.reader->ReadGroup(context_.table, places, group, block, block_end, piece, buffer));
     absl::Status status;
     if (piece == stride) {
+      checksum = RowChecksum(buffer, rows * stride);  // while it is near
       status = file_->Write(row_begin * stride, buffer, rows * stride);
     } else {
       for (uint64_t row = 0; row < rows && status.ok(); ++row) {
@@ -125,7 +136,7 @@ absl::Status ResidentTable::FillGroup(uint32_t group, uint8_t* buffer, uint64_t 
       return absl::OkStatus();
     }
   }
-  checksums_[group] = Checksum(group);
+  checksums_[group] = slice == context_.neuron_blocks ? checksum : Checksum(group);
   if (!counted) context_.counters->used_bytes += GroupBytes(group);
   context_.counters->fills += rows;
   Publish(group);

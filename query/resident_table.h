@@ -77,6 +77,10 @@ class ResidentTable {
   // Thread-safe.
   absl::Status Fill(absl::Span<const uint32_t> chunks);
 
+  // Makes the first group that is missing resident; false when there is none, or it cannot be had
+  // now. For filling ahead: errors are left to the look-up that meets them. Thread-safe.
+  bool FillNext();
+
   ArenaIndexTable Index() const;
 
  private:
@@ -99,6 +103,7 @@ class ResidentTable {
   std::atomic<uint32_t> missing_{0};  // groups that are not ready
   std::atomic<bool> full_{false};     // a write failed: take no more
   std::mutex fill_mutex_;             // one Fill at a time
+  std::atomic<uint32_t> next_{0};     // groups before it were looked at by FillNext
 };
 
 }  // namespace lutdb

@@ -128,7 +128,7 @@ struct RowSource::State {
   absl::Status PinKeys(uint32_t table, PinnedRows::State* pin, const Edits* edits);
   bool PinWarm(uint32_t table, uint32_t chunk_begin, absl::Span<const uint16_t> codes,
                PinnedRows::State* pin);
-  absl::Status PinResident(ResidentTable* resident, PinnedRows::State* pin);
+  absl::Status PinResident(uint32_t table, PinnedRows::State* pin);
   void PinCached(RowCache* cache, uint32_t table, PinnedRows::State* pin);
   absl::Status MakeMissing(uint32_t table, PinnedRows::State* pin);
   void PutEdits(const TableEdits& edits, uint32_t table, PinnedRows::State* pin) const;
@@ -222,7 +222,8 @@ bool RowSource::State::PinWarm(uint32_t table, uint32_t chunk_begin,
   return true;
 }
 
-absl::Status RowSource::State::PinResident(ResidentTable* resident, PinnedRows::State* pin) {
+absl::Status RowSource::State::PinResident(uint32_t table, PinnedRows::State* pin) {
+  ResidentTable* resident = arena->resident(table);
   const size_t count = pin->rows.size();
   uint64_t missed = 0;
   if (!resident->complete()) {
@@ -232,7 +233,10 @@ absl::Status RowSource::State::PinResident(ResidentTable* resident, PinnedRows::
       if (!pin->places[i].zero && !resident->Has(chunk)) pin->missing_chunks.push_back(chunk);
     }
     missed = pin->missing_chunks.size();
-    if (missed > 0) LUTDB_RETURN_IF_ERROR(resident->Fill(pin->missing_chunks));
+    if (missed > 0) {
+      arena->Missed(table);
+      LUTDB_RETURN_IF_ERROR(resident->Fill(pin->missing_chunks));
+    }
   }
   const bool complete = resident->complete();
   uint64_t used = 0;
@@ -322,9 +326,9 @@ absl::Status RowSource::State::PinKeys(uint32_t table, PinnedRows::State* pin, c
     pin->signs[i] = place.negated ? -1 : 1;
     pin->any_negated |= place.negated && !place.zero;
   }
-  ResidentTable* resident = arena == nullptr ? nullptr : arena->resident(table);
+  const ResidentTable* resident = arena == nullptr ? nullptr : arena->resident(table);
   RowCache* cache = arena == nullptr ? nullptr : arena->cache(table);
-  if (resident != nullptr) LUTDB_RETURN_IF_ERROR(PinResident(resident, pin));
+  if (resident != nullptr) LUTDB_RETURN_IF_ERROR(PinResident(table, pin));
   if (cache != nullptr) PinCached(cache, table, pin);
   const bool whole = resident != nullptr && resident->complete();
   if (!whole) LUTDB_RETURN_IF_ERROR(MakeMissing(table, pin));

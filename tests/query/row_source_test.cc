@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <limits>
+#include <random>
 #include <thread>
 
 #include "base/file.h"
@@ -72,6 +75,22 @@ TEST_F(RowSourceTest, RightWhenEverythingIsResident) {
   EXPECT_GT(stats.fills, 0u);
   EXPECT_EQ(stats.evictions, 0u);
   EXPECT_LE(stats.used_bytes, stats.limit_bytes);
+}
+
+// While table 0 is looked up, table 1 is filled by itself.
+TEST_F(RowSourceTest, TheNextTableIsFilledAhead) {
+  const OpenedSource source = OpenOrDie(store_->path(), kHuge);
+  std::mt19937 random(4);
+  PinnedRows pinned;
+  ExpectPinsRight(source.source.get(), store_->table(0),
+                  RandomCodes(store_->table(0).geometry(), &random, false), &pinned);
+  for (int i = 0; i < 500 && source->RowsPerPin(1) != std::numeric_limits<uint64_t>::max(); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  const uint64_t misses = source->stats().misses;
+  ExpectPinsRight(source.source.get(), store_->table(1),
+                  RandomCodes(store_->table(1).geometry(), &random, false), &pinned);
+  EXPECT_EQ(source->stats().misses, misses);
 }
 
 TEST_F(RowSourceTest, RightWhenRowsComeAndGo) {
