@@ -57,11 +57,11 @@ Workloads* FaultTest::workloads_ = nullptr;
 
 TEST_F(FaultTest, FailedCallsAreErrorsAndLoseNothing) {
   for (const Workload& workload : workloads_->all()) {
-    Tally tally = FailEveryCall(*workloads_, workload.name, Effect::kFail, 61, Seed());
+    Tally tally = FailEveryCall(*workloads_, workload.name, Effect::kFail, 97, Seed());
     EXPECT_GT(tally.errors, 0) << workload.name;
     Expect(tally);
   }
-  Expect(FailEveryCall(*workloads_, "commit", Effect::kTear, 17, Seed()));
+  Expect(FailEveryCall(*workloads_, "commit", Effect::kTear, 31, Seed()));
 }
 
 TEST_F(FaultTest, WrongReadsGiveNoWrongValue) {
@@ -78,7 +78,7 @@ TEST_F(FaultTest, ASlowDiskIsOnlySlow) {
 
 TEST_F(FaultTest, KilledAtAnyCall) {
   for (const Workload& workload : workloads_->all()) {
-    const Tally tally = KillAtCalls(*workloads_, workload.name, 6, Seed());
+    const Tally tally = KillAtCalls(*workloads_, workload.name, 4, Seed());
     EXPECT_GT(tally.killed, 0) << workload.name;
     Expect(tally);
   }
@@ -86,7 +86,7 @@ TEST_F(FaultTest, KilledAtAnyCall) {
 
 TEST_F(FaultTest, KilledAtAnyMoment) {
   for (const Workload& workload : workloads_->all()) {
-    Expect(KillAtRandom(*workloads_, workload.name, 4, Seed()));
+    Expect(KillAtRandom(*workloads_, workload.name, 3, Seed()));
   }
 }
 
@@ -103,14 +103,14 @@ TEST_F(FaultTest, KilledAtEveryCrashPoint) {
 TEST_F(FaultTest, ThePowerCutAtAnyMoment) {
   for (const Workload& workload : workloads_->all()) {
     if (workload.name == "arena") continue;  // nothing of it is promised to last
-    Expect(CutPower(*workloads_, workload.name, 20, /*obeys_syncs=*/true, Seed()));
+    Expect(CutPower(*workloads_, workload.name, 12, /*obeys_syncs=*/true, Seed()));
   }
 }
 
 // A disk that forgets its syncs does lose, or the campaign above would be blind.
 TEST_F(FaultTest, WithoutSyncsAPowerCutLoses) {
   for (const char* name : {"build", "commit", "merge", "bake"}) {
-    const Tally tally = CutPower(*workloads_, name, 30, /*obeys_syncs=*/false, Seed());
+    const Tally tally = CutPower(*workloads_, name, 16, /*obeys_syncs=*/false, Seed());
     EXPECT_GT(tally.lost, 0) << name << ", LUTDB_FAULT_SEED=" << Seed();
   }
 }
@@ -122,7 +122,7 @@ TEST_F(FaultTest, OutOfMemory) {
 }
 
 TEST_F(FaultTest, ASpoiltBitIsFoundAndNeverRead) {
-  const FlipTally tally = FlipBits(*workloads_, 60, Seed());
+  const FlipTally tally = FlipBits(*workloads_, 40, Seed());
   EXPECT_THAT(tally.violations, IsEmpty()) << "LUTDB_FAULT_SEED=" << Seed();
   int64_t found = 0;
   for (const auto& [kind, counts] : tally.kinds) found += counts.found;
