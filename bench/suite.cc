@@ -19,7 +19,7 @@ const std::vector<std::string>& FigureNames() {
   static const std::vector<std::string> names = {
       "hot_bandwidth_1t",  "hot_bandwidth_2t", "half_zero",      "batch_512",      "hot_vs_q4k_1t",
       "hot_vs_q4k_2t",     "hot3_vs_q4k_1t",   "hot3_vs_q4k_2t", "hot_vs_q8_0_1t", "frontier",
-      "arena_vs_multiget", "arena_fill_gbps",  "warm_open_s",    "capped_arena",   "growth",
+      "arena_vs_multiget", "arena_fill_gbps",  "capped_arena",   "warm_open_s",    "growth",
       "cold_vs_fio_1t",    "cold_vs_fio_4t"};
   return names;
 }
@@ -41,6 +41,7 @@ struct Group {
 
 int Run(Suite* suite, bool json) {
   constexpr Group kGroups[] = {{"the hot path", MeasureHot},
+                               {"the frontier", MeasureFrontier},
                                {"arena and storage", MeasureStorage},
                                {"reads from disk", MeasureCold}};
   for (const Group& group : kGroups) {

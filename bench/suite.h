@@ -28,9 +28,10 @@ struct Suite {
 };
 
 // The groups, in the order they run.
-void MeasureHot(Suite* suite);      // hot.cc
-void MeasureStorage(Suite* suite);  // storage.cc
-void MeasureCold(Suite* suite);     // cold.cc
+void MeasureHot(Suite* suite);       // hot.cc
+void MeasureFrontier(Suite* suite);  // frontier.cc
+void MeasureStorage(Suite* suite);   // storage.cc
+void MeasureCold(Suite* suite);      // cold.cc
 
 // Names of every figure, in the order of the groups.
 const std::vector<std::string>& FigureNames();
