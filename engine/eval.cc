@@ -13,6 +13,12 @@
 #include "engine/scores.h"
 
 namespace lutdb {
+namespace {
+
+// Tokens or images between two looks at whether to go on.
+constexpr size_t kPiece = 256;
+
+}  // namespace
 
 absl::StatusOr<EvalReport> EvalTokens(Model& model, absl::Span<const int32_t> ids,
                                       const EvalOptions& options) {
@@ -40,18 +46,21 @@ absl::StatusOr<EvalReport> EvalTokens(Model& model, absl::Span<const int32_t> id
   EvalReport report;
   report.count = ids.size() - 1;
   EvalProgress progress(options, report.count);
-  std::vector<float> logits(model.output_width());
   double nll = 0;
   size_t counted = 0;  // predictions made and counted
   for (size_t begin = 0; counted < report.count; begin += stride) {
     model.Reset();
     const size_t end = std::min<size_t>(begin + window, report.count);
-    for (size_t i = begin; i < end; ++i) {
-      const bool counts = i >= counted;  // an earlier window did not predict it
-      LUTDB_RETURN_IF_ERROR(
-          model.Feed(ids[i], counts ? absl::MakeSpan(logits) : absl::Span<float>()));
-      if (counts) nll += NegativeLogShare(logits, static_cast<size_t>(ids[i + 1]));
-      LUTDB_RETURN_IF_ERROR(progress.Tick(std::max(counted, i + 1)));
+    // What an earlier window predicted is context alone.
+    const size_t first = std::max(begin, counted);
+    LUTDB_RETURN_IF_ERROR(model.FeedAll(ids.subspan(begin, first - begin), {}));
+    for (size_t piece = first; piece < end; piece += kPiece) {
+      const auto fed = ids.subspan(piece, std::min(kPiece, end - piece));
+      LUTDB_RETURN_IF_ERROR(model.FeedEach(fed, [&](size_t i, absl::Span<const float> logits) {
+        nll += NegativeLogShare(logits, static_cast<size_t>(ids[piece + i + 1]));
+        return absl::OkStatus();
+      }));
+      LUTDB_RETURN_IF_ERROR(progress.Tick(piece + fed.size()));
     }
     counted = end;
   }
@@ -89,21 +98,28 @@ absl::StatusOr<EvalReport> EvalImages(Model& model, const std::string& images_pa
   report.count = images->count();
   EvalProgress progress(options, report.count);
   const bool answers = model.is_integer_only() && model.output_width() == 1;
-  std::vector<uint8_t> pixels(model.input_width());
-  std::vector<float> output(model.output_width());
+  std::vector<uint8_t> pixels, wanted;
+  std::vector<float> output;
   uint64_t right = 0;
-  for (uint64_t i = 0; i < report.count; ++i) {
-    uint8_t label = 0;
+  for (uint64_t i = 0; i < report.count; i += kPiece) {
+    const auto count = static_cast<size_t>(std::min<uint64_t>(kPiece, report.count - i));
+    pixels.resize(count * model.input_width());
+    output.resize(count * model.output_width());
+    wanted.resize(count);
     LUTDB_RETURN_IF_ERROR(images->Read(absl::MakeSpan(pixels)));
-    LUTDB_RETURN_IF_ERROR(labels->Read(absl::MakeSpan(&label, 1)));
-    if (!answers && label >= output.size()) {
+    LUTDB_RETURN_IF_ERROR(labels->Read(absl::MakeSpan(wanted)));
+    const uint8_t largest = *std::max_element(wanted.begin(), wanted.end());
+    if (!answers && largest >= model.output_width()) {
       return DataLoss("{} has the label {}, but the network tells {} classes apart", labels_path,
-                      label, output.size());
+                      largest, model.output_width());
     }
-    LUTDB_RETURN_IF_ERROR(model.RunPixels(pixels, 1, absl::MakeSpan(output)));
-    const uint32_t answer = answers ? static_cast<uint32_t>(output[0]) : ArgMax(output);
-    right += answer == label ? 1 : 0;
-    LUTDB_RETURN_IF_ERROR(progress.Tick(i + 1));
+    LUTDB_RETURN_IF_ERROR(model.RunPixels(pixels, count, absl::MakeSpan(output)));
+    for (size_t k = 0; k < count; ++k) {
+      const auto row =
+          absl::MakeConstSpan(output).subspan(k * model.output_width(), model.output_width());
+      right += (answers ? static_cast<uint32_t>(row[0]) : ArgMax(row)) == wanted[k] ? 1 : 0;
+    }
+    LUTDB_RETURN_IF_ERROR(progress.Tick(i + count));
   }
   LUTDB_RETURN_IF_ERROR(images->ExpectEnd());
   LUTDB_RETURN_IF_ERROR(labels->ExpectEnd());

@@ -7,7 +7,10 @@
 #include "engine/kernels/kernels.h"
 
 namespace lutdb {
-namespace {
+
+void PixelsToNumbers(const uint8_t* pixels, size_t count, float* numbers) {
+  for (size_t i = 0; i < count; ++i) numbers[i] = static_cast<float>(pixels[i]) / 255.0f;
+}
 
 // A NaN or infinity would have no level; found by its exponent bits, without a branch per element.
 bool AllFinite(const float* x, size_t count) {
@@ -21,7 +24,10 @@ bool AllFinite(const float* x, size_t count) {
   return bad == 0;
 }
 
-}  // namespace
+absl::Status InputNotFinite(const Op& op, uint32_t position) {
+  return FailedPrecondition(
+      "the input of '{}' is not finite at position {}: the model overflows f32", op.name, position);
+}
 
 absl::StatusOr<std::unique_ptr<Forward>> Forward::Create(const StoreReader& store, RowSource* rows,
                                                          const ForwardOptions& options) {
@@ -77,24 +83,30 @@ absl::Status Forward::RunRow(const float* row) {
   return RunSteps(0, plan_->steps.size());
 }
 
-absl::Status Forward::RunPixels(const uint8_t* pixels) {
-  ValueBuffer& input = plan_->values[plan_->graph.input];
+// Codes can be looked up, without floats, when they are all that is made of the input.
+bool Forward::FeedsPixelCodes() {
+  const ValueBuffer& input = plan_->values[plan_->graph.input];
   const auto reads_input = [&](const Step& step) { return step.inputs[0] == &input; };
-  // Codes can be looked up when they are all that is made of the input.
-  if (plan_->steps.front().op->kind != OpKind::kInputCodes ||
-      std::count_if(plan_->steps.begin(), plan_->steps.end(), reads_input) != 1) {
-    for (uint32_t i = 0; i < input.width; ++i) {
-      input.numbers[i] = static_cast<float>(pixels[i]) / 255.0f;
-    }
-    return RunSteps(0, plan_->steps.size());
-  }
   const Step& first = plan_->steps.front();
+  if (first.op->kind != OpKind::kInputCodes ||
+      std::count_if(plan_->steps.begin(), plan_->steps.end(), reads_input) != 1) {
+    return false;
+  }
   if (pixel_codes_ == nullptr) {
     pixel_codes_ = std::make_unique<PixelCodes>(*plan_->tables[first.op->table]->geometry,
                                                 *first.codes->coder);
   }
-  pixel_codes_->Encode(pixels, first.output->codes.get());
-  return RunSteps(1, plan_->steps.size());
+  return true;
+}
+
+absl::Status Forward::RunPixels(const uint8_t* pixels) {
+  if (FeedsPixelCodes()) {
+    pixel_codes_->Encode(pixels, plan_->steps.front().output->codes.get());
+    return RunSteps(1, plan_->steps.size());
+  }
+  ValueBuffer& input = plan_->values[plan_->graph.input];
+  PixelsToNumbers(pixels, input.width, input.numbers.get());
+  return RunSteps(0, plan_->steps.size());
 }
 
 absl::Status Forward::RunSteps(size_t begin, size_t end) {
@@ -161,9 +173,7 @@ absl::Status Forward::RunTable(const Step& step) {
   CodeSet& set = *step.codes;
   if (step.makes_codes) {
     if (!AllFinite(input.numbers.get(), input.width)) {
-      return FailedPrecondition(
-          "the input of '{}' is not finite at position {}: the model overflows f32", step.op->name,
-          position_);
+      return InputNotFinite(*step.op, position_);
     }
     set.scale = set.coder->Encode(input.numbers.get(), set.codes.get());
   }

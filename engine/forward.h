@@ -1,4 +1,5 @@
-// Runs a plan: one position of a language model, or one row of a feed-forward network, at a time.
+// Runs a plan: positions of a language model, or rows of a feed-forward network, one at a time or
+// many together with the same results.
 #pragma once
 
 #include <cstdint>
@@ -6,8 +7,10 @@
 #include <memory>
 #include <utility>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "engine/integer_steps.h"
+#include "engine/lanes.h"
 #include "engine/look_up_add.h"
 #include "engine/plan.h"
 #include "engine/thread_team.h"
@@ -56,6 +59,15 @@ class Forward {
   // out and output() is not written. OutOfRange when the context is full or for an unknown token.
   absl::Status RunToken(uint32_t token, bool want_output);
 
+  // Which of many outputs are wanted.
+  enum class Outputs : uint8_t { kNone, kLast, kAll };
+  // Called when output() holds what follows tokens[index] (rows: row `index`).
+  using OutputSink = absl::FunctionRef<absl::Status(size_t index)>;
+  // The same as RunToken for each token in turn, but the tokens go through each table together.
+  // After an error the context is undefined: Reset it. With kNone, sink is not called.
+  // tokens: below the vocabulary size.
+  absl::Status RunTokens(absl::Span<const int32_t> tokens, Outputs outputs, OutputSink sink);
+
   // One step alone, on what its inputs hold, as at `position` of the context: for who takes many
   // positions through one step before the next (tune). Attention wants ascending positions from 0.
   absl::Status RunOne(size_t step, uint32_t position);
@@ -64,10 +76,21 @@ class Forward {
   absl::Status RunRow(const float* row);
   // The same for pixels, fed as pixel / 255; without any float where the network is integer-only.
   absl::Status RunPixels(const uint8_t* pixels);
+  // `count` of either, through each table together.
+  absl::Status RunRows(const float* rows, size_t count, OutputSink sink);
+  absl::Status RunPixelRows(const uint8_t* pixels, size_t count, OutputSink sink);
 
  private:
   Forward() = default;
+  bool FeedsPixelCodes();
   absl::Status RunSteps(size_t begin, size_t end);
+  // forward_lanes.cc:
+  absl::Status RunLanes(size_t first_step, size_t lanes, Outputs outputs, size_t index,
+                        OutputSink sink);
+  absl::Status RunStepOnLanes(const Step& step, size_t begin, size_t end);
+  absl::Status RunTableOnLanes(const Step& step, size_t begin, size_t end);
+  absl::Status EncodeLanes(const Step& step, size_t begin, size_t end);
+  size_t LanesFor(size_t count);
   absl::Status RunStep(const Step& step);
   absl::Status RunTable(const Step& step);
   absl::Status RunIntegerStep(const Step& step);
@@ -79,8 +102,14 @@ class Forward {
   std::unique_ptr<LookUpAdd> look_up_add_;
   std::unique_ptr<Plan> plan_;
   std::unique_ptr<PixelCodes> pixel_codes_;  // made by the first RunPixels
+  std::unique_ptr<Lanes> lanes_;             // made by the first run of many
   TableObserver observer_;
   uint32_t position_ = 0;
 };
+
+// Shared by running one and running many.
+bool AllFinite(const float* x, size_t count);
+absl::Status InputNotFinite(const Op& op, uint32_t position);
+void PixelsToNumbers(const uint8_t* pixels, size_t count, float* numbers);
 
 }  // namespace lutdb

@@ -9,6 +9,9 @@
 namespace lutdb {
 namespace {
 
+// Tokens of a prompt between two looks at whether to go on.
+constexpr size_t kPromptPiece = 512;
+
 double SecondsSince(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
@@ -150,12 +153,15 @@ absl::StatusOr<GenerateResult> Model::GenerateFromTokens(absl::Span<const int32_
   Reset();
 
   auto clock = std::chrono::steady_clock::now();
-  for (size_t i = 0; i < prompt.size(); ++i) {
+  for (size_t i = 0; i < prompt.size(); i += kPromptPiece) {
     if (IsCancelled(options)) return absl::CancelledError("generation was interrupted");
-    const bool last = i + 1 == prompt.size() && options.max_tokens > 0;
-    LUTDB_RETURN_IF_ERROR(Feed(prompt[i], last ? absl::MakeSpan(logits) : absl::Span<float>()));
-    LUTDB_RETURN_IF_ERROR(text.Add(prompt[i]));
-    sampler.See(static_cast<uint32_t>(prompt[i]));
+    const auto piece = prompt.subspan(i, kPromptPiece);
+    const bool last = i + piece.size() == prompt.size() && options.max_tokens > 0;
+    LUTDB_RETURN_IF_ERROR(FeedAll(piece, last ? absl::MakeSpan(logits) : absl::Span<float>()));
+    for (const int32_t token : piece) {
+      LUTDB_RETURN_IF_ERROR(text.Add(token));
+      sampler.See(static_cast<uint32_t>(token));
+    }
   }
   text.WatchFor(options.stop);
   result.prompt_seconds = SecondsSince(clock);

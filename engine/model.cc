@@ -19,8 +19,8 @@ absl::StatusOr<std::unique_ptr<Model>> Model::Open(const std::string& path,
   LUTDB_ASSIGN_OR_RETURN(state->store, StoreReader::Open(path, options.store.cache_bytes));
   LUTDB_ASSIGN_OR_RETURN(state->view, BranchView::Open(*state->store, options.store.at));
   if (options.pending != nullptr) {
-    state->pending = WithPending(*state->view->latest(), *options.pending,
-                                 state->store->geometries());
+    state->pending =
+        WithPending(*state->view->latest(), *options.pending, state->store->geometries());
   }
   const unsigned threads = ThreadTeam(options.store.threads).count();
   if (!options.reference) {
@@ -123,38 +123,63 @@ absl::Status Model::RunRows(absl::Span<const float> input, size_t count, absl::S
                            (bad - input.begin()) / input_width());
   }
   LUTDB_RETURN_IF_ERROR(state_->BeginBatch());
-  for (size_t row = 0; row < count; ++row) {
-    LUTDB_RETURN_IF_ERROR(state_->forward->RunRow(input.data() + row * input_width()));
+  return state_->forward->RunRows(input.data(), count, [&](size_t row) {
     CopyOutput(state_->forward->output(), output.data() + row * output_width());
-  }
-  return absl::OkStatus();
+    return absl::OkStatus();
+  });
 }
 
 absl::Status Model::RunPixels(absl::Span<const uint8_t> pixels, size_t count,
                               absl::Span<float> output) {
   LUTDB_RETURN_IF_ERROR(CheckRows(*this, pixels.size(), count, output.size()));
   LUTDB_RETURN_IF_ERROR(state_->BeginBatch());
-  for (size_t row = 0; row < count; ++row) {
-    LUTDB_RETURN_IF_ERROR(state_->forward->RunPixels(pixels.data() + row * input_width()));
+  return state_->forward->RunPixelRows(pixels.data(), count, [&](size_t row) {
     CopyOutput(state_->forward->output(), output.data() + row * output_width());
+    return absl::OkStatus();
+  });
+}
+
+namespace {
+
+absl::Status CheckTokens(const Model& model, absl::Span<const int32_t> tokens) {
+  if (!model.is_language_model()) {
+    return InvalidArgument("this is not a language model: it takes rows of numbers, not tokens");
+  }
+  for (const int32_t token : tokens) {
+    if (token < 0 || static_cast<uint32_t>(token) >= model.output_width()) {
+      return OutOfRange("token {} is not below the vocabulary size {}", token,
+                        model.output_width());
+    }
   }
   return absl::OkStatus();
 }
 
+}  // namespace
+
 absl::Status Model::Feed(int32_t token, absl::Span<float> logits) {
-  if (!is_language_model()) {
-    return InvalidArgument("this is not a language model: it takes rows of numbers, not tokens");
-  }
+  return FeedAll(absl::MakeConstSpan(&token, 1), logits);
+}
+
+absl::Status Model::FeedAll(absl::Span<const int32_t> tokens, absl::Span<float> logits) {
+  LUTDB_RETURN_IF_ERROR(CheckTokens(*this, tokens));
   if (!logits.empty() && logits.size() != output_width()) {
     return InvalidArgument("the logits are {} numbers, not {}", output_width(), logits.size());
   }
-  if (token < 0) {
-    return OutOfRange("token {} is not below the vocabulary size {}", token, output_width());
-  }
   LUTDB_RETURN_IF_ERROR(state_->BeginBatch());
-  LUTDB_RETURN_IF_ERROR(state_->forward->RunToken(static_cast<uint32_t>(token), !logits.empty()));
-  if (!logits.empty()) CopyOutput(state_->forward->output(), logits.data());
-  return absl::OkStatus();
+  const auto wanted = logits.empty() ? Forward::Outputs::kNone : Forward::Outputs::kLast;
+  return state_->forward->RunTokens(tokens, wanted, [&](size_t) {
+    CopyOutput(state_->forward->output(), logits.data());
+    return absl::OkStatus();
+  });
+}
+
+absl::Status Model::FeedEach(absl::Span<const int32_t> tokens, const LogitsSink& sink) {
+  LUTDB_RETURN_IF_ERROR(CheckTokens(*this, tokens));
+  LUTDB_RETURN_IF_ERROR(state_->BeginBatch());
+  return state_->forward->RunTokens(tokens, Forward::Outputs::kAll, [&](size_t index) {
+    const ValueBuffer& output = state_->forward->output();
+    return sink(index, absl::MakeConstSpan(output.numbers.get(), output.width));
+  });
 }
 
 void Model::Reset() { state_->forward->Reset(); }

@@ -36,13 +36,13 @@ struct EncodeOptions {
 
 struct GenerateOptions {
   uint32_t max_tokens = 256;
-  float temperature = 0.8f;  // 0: greedy
-  uint32_t top_k = 0;    // only the k most probable tokens; 0: all
-  float top_p = 0.95f;   // of these the fewest whose shares reach top_p
-  float min_p = 0;       // of these the ones with at least this part of the largest share
+  float temperature = 0.8f;      // 0: greedy
+  uint32_t top_k = 0;            // only the k most probable tokens; 0: all
+  float top_p = 0.95f;           // of these the fewest whose shares reach top_p
+  float min_p = 0;               // of these the ones with at least this part of the largest share
   float repetition_penalty = 1;  // of tokens that are in the context (Keskar 2019, CTRL); 1: none
   std::vector<std::string> stop = {};  // generation ends before the first of these texts
-  uint64_t seed = 0;  // as given; callers choose and report a random one
+  uint64_t seed = 0;                   // as given; callers choose and report a random one
   const std::atomic<bool>* cancel = nullptr;
 };
 
@@ -58,10 +58,10 @@ struct GenerateResult {
   std::vector<int32_t> tokens;  // generated ones, end token excluded; a stop text's tokens included
   std::string text;             // prompt and continuation
   uint32_t prompt_tokens = 0;
-  bool ended = false;           // by the end token
+  bool ended = false;  // by the end token
   GenerateEnd end = GenerateEnd::kMaxTokens;
   double prompt_seconds = 0;
-  double seconds = 0;           // generation alone
+  double seconds = 0;  // generation alone
 };
 // Called with each piece of text as it is complete (never half a UTF-8 character), prompt first.
 using TextSink = std::function<void(std::string_view)>;
@@ -100,6 +100,12 @@ class Model {
   // Language models. Appends one token to the context and gives the logits (vocabulary size) that
   // follow it; empty logits: not wanted. OutOfRange when the context is full.
   absl::Status Feed(int32_t token, absl::Span<float> logits);
+  // The same for many tokens, which go through each table together: faster, and the same bits.
+  // After an error the context is undefined; Reset it. The first: the logits of the last token.
+  absl::Status FeedAll(absl::Span<const int32_t> tokens, absl::Span<float> logits);
+  // Those of each: sink(i, logits that follow tokens[i]), valid during the call.
+  using LogitsSink = std::function<absl::Status(size_t index, absl::Span<const float> logits)>;
+  absl::Status FeedEach(absl::Span<const int32_t> tokens, const LogitsSink& sink);
   void Reset();  // empties the context
 
   absl::StatusOr<std::vector<int32_t>> Encode(std::string_view text,

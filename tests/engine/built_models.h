@@ -61,6 +61,32 @@ inline std::vector<float> LogitsOf(Model& model, uint32_t tokens, uint32_t vocab
   return all;
 }
 
+// The same positions together, in pieces of `piece` tokens, and then once more for the last logits
+// alone, which must be those of the last piece.
+inline std::vector<float> LogitsTogether(Model& model, uint32_t tokens, uint32_t vocabulary,
+                                         size_t piece) {
+  std::vector<int32_t> ids;
+  for (uint32_t i = 0; i < tokens; ++i)
+    ids.push_back(static_cast<int32_t>((i * 7 + 1) % vocabulary));
+  std::vector<float> all, last(vocabulary);
+  model.Reset();
+  for (size_t begin = 0; begin < ids.size(); begin += piece) {
+    const absl::Status fed = model.FeedEach(absl::MakeConstSpan(ids).subspan(begin, piece),
+                                            [&](size_t, absl::Span<const float> logits) {
+                                              all.insert(all.end(), logits.begin(), logits.end());
+                                              return absl::OkStatus();
+                                            });
+    EXPECT_TRUE(fed.ok()) << Message(fed);
+  }
+  model.Reset();
+  EXPECT_TRUE(model.FeedAll(ids, absl::MakeSpan(last)).ok());
+  EXPECT_EQ(all.size(), size_t{tokens} * vocabulary);
+  EXPECT_EQ(
+      std::memcmp(last.data(), all.data() + all.size() - vocabulary, vocabulary * sizeof(float)),
+      0);
+  return all;
+}
+
 // Bits, not values.
 inline bool SameBits(const std::vector<float>& a, const std::vector<float>& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;

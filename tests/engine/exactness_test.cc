@@ -55,12 +55,31 @@ class Exactness : public testing::TestWithParam<Coding> {
   ScratchDirectory scratch_;
 };
 
+// Rows that went through the tables together have the bits of each alone.
+void ExpectRowsAlone(Model& model, const std::vector<float>& rows,
+                     const std::vector<float>& together) {
+  std::vector<float> alone(together.size());
+  for (size_t row = 0; row < rows.size() / model.input_width(); ++row) {
+    const auto in =
+        absl::MakeConstSpan(rows).subspan(row * model.input_width(), model.input_width());
+    const auto out =
+        absl::MakeSpan(alone).subspan(row * model.output_width(), model.output_width());
+    ASSERT_TRUE(model.RunRows(in, 1, out).ok());
+  }
+  EXPECT_TRUE(SameBits(alone, together));
+}
+
 std::vector<float> LogitsFrom(const std::string& store, uint64_t arena_bytes, unsigned threads) {
   ModelOptions options;
   options.store.arena_bytes = arena_bytes;
   options.store.threads = threads;
   const auto model = OpenOrNull(store, options);
-  return model == nullptr ? std::vector<float>() : LogitsOf(*model, kTokens, kVocabulary);
+  if (model == nullptr) return {};
+  std::vector<float> logits = LogitsOf(*model, kTokens, kVocabulary);
+  for (const size_t piece : {size_t{5}, size_t{kTokens}}) {
+    EXPECT_TRUE(SameBits(LogitsTogether(*model, kTokens, kVocabulary, piece), logits)) << piece;
+  }
+  return logits;
 }
 
 TEST_P(Exactness, SameBitsHoweverKept) {
@@ -106,6 +125,7 @@ TEST_P(Exactness, SameBitsOnEveryInstructionSet) {
     const auto f32 = OpenOrNull(scratch_ / "store", {.store = {}, .reference = true});
     ASSERT_NE(f32, nullptr);
     const std::vector<float> f32_logits = LogitsOf(*f32, kTokens, kVocabulary);
+    EXPECT_TRUE(SameBits(LogitsTogether(*f32, kTokens, kVocabulary, 7), f32_logits)) << isa;
     if (reference.empty()) reference = f32_logits;
     EXPECT_TRUE(SameBits(f32_logits, reference)) << isa << ", reference";
   }
@@ -164,6 +184,7 @@ TEST_P(SixteenBits, SameBitsHoweverKept) {
       const auto tables = OpenOrNull(store, open);
       ASSERT_NE(tables, nullptr);
       ASSERT_TRUE(tables->RunRows(rows, 50, absl::MakeSpan(output)).ok());
+      ExpectRowsAlone(*tables, rows, output);
       if (expected.empty()) expected = output;
       EXPECT_TRUE(SameBits(output, expected))
           << Name(keeping.layout) << Name(keeping.codec) << keeping.mirror << ", arena " << arena;
@@ -208,6 +229,7 @@ TEST(Lists, SameBitsEverywhereAndCloseToTheWeights) {
       const auto tables = OpenOrNull(store, open);
       ASSERT_NE(tables, nullptr);
       ASSERT_TRUE(tables->RunRows(rows, 20, absl::MakeSpan(output)).ok());
+      ExpectRowsAlone(*tables, rows, output);
       if (expected.empty()) expected = output;
       EXPECT_TRUE(SameBits(output, expected)) << Name(layout) << ", arena " << arena;
     }

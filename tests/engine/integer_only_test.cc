@@ -84,6 +84,17 @@ TEST_F(IntegerOnly, PixelsAndTheirFloatsAnswerAlikeEverywhere) {
       ASSERT_TRUE(model->RunPixels(pixels, kRows, absl::MakeSpan(by_pixels)).ok());
       ASSERT_TRUE(model->RunRows(numbers, kRows, absl::MakeSpan(by_rows)).ok());
       EXPECT_TRUE(SameBits(by_pixels, by_rows)) << name << ' ' << isa;
+      std::vector<float> alone(model->output_width());
+      for (const uint32_t row : {0u, 77u, kRows - 1}) {
+        ASSERT_TRUE(model
+                        ->RunPixels(absl::MakeConstSpan(pixels).subspan(row * 784, 784), 1,
+                                    absl::MakeSpan(alone))
+                        .ok());
+        EXPECT_EQ(std::memcmp(alone.data(), by_pixels.data() + row * alone.size(),
+                              alone.size() * sizeof(float)),
+                  0)
+            << row;
+      }
       if (expected.empty()) expected = by_rows;
       EXPECT_TRUE(SameBits(by_rows, expected)) << name << ' ' << isa;
     }
