@@ -35,7 +35,7 @@ std::vector<TestTensor> FeedForwardTensors() {
 std::string Index() {
   std::string map;
   for (const TestTensor& tensor : TinyLlama().Tensors()) {
-    map += fmt::format(R"({}"{}":"model.safetensors")", map.empty() ? "" : ",", tensor.name);
+    map += fmt::format(R"({}"{}":"part.safetensors")", map.empty() ? "" : ",", tensor.name);
   }
   return R"({"metadata":{},"weight_map":{)" + map + "}}";
 }
@@ -74,7 +74,9 @@ const std::string& Directory() {
     LUTDB_CHECK(::mkdtemp(made.data()) != nullptr);
     static const std::string kept = made;
     std::atexit([] { std::filesystem::remove_all(kept); });
-    for (const char* name : {"config.json", "model.safetensors"}) {
+    // A whole model.safetensors would be taken before an index.
+    const bool sharded = kFile == "model.safetensors.index.json";
+    for (const char* name : {"config.json", sharded ? "part.safetensors" : "model.safetensors"}) {
       if (name != kFile) Put(JoinPath(made, name), GoodBytes(name));
     }
     return made;
