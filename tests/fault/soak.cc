@@ -2,6 +2,8 @@
 //
 //   fault_soak HOURS [SEED] [SUMMARY] [FLIPS] [CAMPAIGN]
 //
+// With a campaign named, "failed calls" fails each and every call, otherwise every fifth.
+//
 // Stores lie below TMPDIR. Prints a line per campaign and every violation with its seed as they
 // come, and writes a summary as JSON. Exit status 1 when anything was lost, wrong, hung or dead.
 
@@ -71,7 +73,7 @@ class Soak {
  private:
   void Round(const Workloads& workloads, uint64_t seed) {
     const std::map<std::string, std::pair<Effect, int64_t>> effects = {
-        {"failed calls", {Effect::kFail, 5}},
+        {"failed calls", {Effect::kFail, only_.empty() ? 5 : 1}},
         {"torn writes", {Effect::kTear, 3}},
         {"spoilt reads", {Effect::kFlip, 3}},
         {"misplaced reads", {Effect::kMisplace, 3}}};
