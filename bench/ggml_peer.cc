@@ -119,10 +119,11 @@ struct GgmlLayer::State {
   }
 
   // Weights in ggml's repacked buffer type, where its fastest kernels are; else as it keeps them.
-  void PlaceWeights(Handle device) {
+  // Of Q8_0 there is no repacked form for x86, and asking for it crashes.
+  void PlaceWeights(Handle device, GgmlType type) {
     const auto extra = reinterpret_cast<Handle* (*)(Handle)>(
         f.proc_address(f.device_registry(device), "ggml_backend_dev_get_extra_bufts"));
-    Handle* types = extra == nullptr ? nullptr : extra(device);
+    Handle* types = extra == nullptr || type == GgmlType::kQ8_0 ? nullptr : extra(device);
     for (; types != nullptr && *types != nullptr; ++types) {
       buffer_type = f.buffer_type_name(*types);
       if (buffer_type != "CPU_REPACK") continue;
@@ -171,7 +172,7 @@ std::unique_ptr<GgmlLayer> GgmlLayer::Create(const std::string& peers, GgmlType 
   for (int i = 0; i < copies; ++i) {
     s.matrices.push_back(s.f.new_tensor_2d(s.weights_context, ggml_type, inputs, neurons));
   }
-  s.PlaceWeights(device);
+  s.PlaceWeights(device, type);
   s.x = s.f.new_tensor_1d(s.context, kTypeF32, inputs);
   s.all = s.f.new_graph(s.context);
   s.first = s.f.new_graph(s.context);

@@ -16,7 +16,7 @@
 namespace lutdb::bench {
 namespace {
 
-constexpr int kWarmCallsMax = 2000;
+constexpr int kWarmCallsMax = 50000;  // the last groups of a large table wait for their budget
 
 void WriteModel(const std::string& path, const LayerShape& shape) {
   const std::vector<float> weights = LayerWeights(shape);
