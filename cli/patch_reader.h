@@ -27,7 +27,7 @@ namespace lutdb::cli {
 enum class PatchOp : uint8_t { kValue, kRaw, kAdd, kAddRaw, kScale };
 
 struct PatchEntry {
-  EntryKey key;
+  EntryKey key = {};
   PatchOp op = PatchOp::kRaw;
   double operand = 0;   // finite; whole for kRaw and kAddRaw
   uint64_t number = 0;  // its line, or its index in the arrays

@@ -1,8 +1,8 @@
 // A graph made ready to run: every buffer allocated, every parameter loaded, every step bound to
 // what it reads and writes. Goals: nothing is looked up, checked or allocated per position; one
 // plan serves language models, feed-forward networks and integer-only ones, from tables or from
-// source weights. Non-goals: fusing or re-ordering ops, since lookups dominate; batching, since a
-// row of a table serves one code.
+// source weights. Many positions go through it together beside it (engine/lanes.h). Non-goals:
+// fusing or re-ordering ops, since lookups dominate.
 #pragma once
 
 #include <cstdint>

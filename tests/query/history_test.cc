@@ -417,6 +417,30 @@ TEST(HistoryTest, CheckFindsWhatWasTamperedWith) {
   EXPECT_TRUE(Writing(store)->Check()->problems.empty());
 }
 
+TEST(HistoryTest, ADigitTooFewIsAmbiguous) {
+  const SmallStore store("history_ambiguous", {SpecOf({})});
+  const std::string rest(27, '0');
+  {
+    auto opened = db::OpenStore(store.path(), db::Access::kWrite, db::OpenOptions());
+    ASSERT_TRUE(opened.ok());
+    for (const char* begin : {"abcd1", "abcd2"}) {
+      CommitRecord commit;
+      commit.info.id = begin + rest;
+      ASSERT_TRUE(opened->rocks
+                      ->Apply({{{db::Family::kHistory, CommitKey(commit.info.id),
+                                 SerializeCommit(commit)}}})
+                      .ok());
+    }
+  }
+  const auto history = History::Open(store.path(), {});
+  ASSERT_TRUE(history.ok());
+  EXPECT_TRUE(absl::IsInvalidArgument((*history)->Resolve("abcd").status()));
+  EXPECT_EQ(*(*history)->Resolve("abcd2"), "abcd2" + rest);
+  EXPECT_TRUE(absl::IsNotFound((*history)->Resolve("abce").status()));
+  const auto store_at = Store::Open(store.path(), {.at = "abcd"});
+  EXPECT_TRUE(absl::IsInvalidArgument(store_at.status()));
+}
+
 TEST(HistoryTest, ACommitIsInTheNextBatchOfOpenReaders) {
   const SmallStore store("history_visible", {SpecOf({})});
   const auto reader = At(store, "main");
