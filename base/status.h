@@ -63,7 +63,11 @@ absl::Status Unavailable(fmt::format_string<Args...> format, Args&&... args) {
 
 // The message as a std::string (Debian's absl::string_view is not std::string_view).
 inline std::string Message(const absl::Status& status) {
-  return std::string(status.message().data(), status.message().size());
+  std::string line(status.message().data(), status.message().size());
+  for (char& c : line) {
+    if (static_cast<unsigned char>(c) < ' ' || c == 0x7f) c = '?';
+  }
+  return line;
 }
 
 }  // namespace lutdb

@@ -1,11 +1,13 @@
 #include "query/commit_feed.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <climits>
 #include <cstdlib>
+#include <cstring>
 #include <map>
 
 #include "base/bytes.h"
@@ -32,21 +34,41 @@ uint64_t ReadCommitCounter(const std::string& path) {
 }
 
 CommitCounter::~CommitCounter() {
-  if (file_ >= 0) ::close(file_);
+  if (mapped_ != nullptr) ::munmap(mapped_, sizeof(uint64_t));
+}
+
+absl::Status CommitCounter::Map() {
+  const auto fails = [&] {
+    return Unavailable("{} cannot be written: {}", path_, std::strerror(errno));
+  };
+  const int file = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (file < 0) return fails();
+  struct stat status;
+  bool ready = ::fstat(file, &status) == 0;
+  // Space is set aside now, so that a full disk is an error here and not a fault later.
+  if (ready && status.st_size < static_cast<off_t>(sizeof(uint64_t))) {
+    const char zero[sizeof(uint64_t)] = {};
+    ready = ::pwrite(file, zero, sizeof(zero), 0) == sizeof(zero);
+  }
+  void* mapped = MAP_FAILED;
+  if (ready) {
+    mapped = ::mmap(nullptr, sizeof(uint64_t), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+  }
+  const absl::Status status_of_map = mapped == MAP_FAILED ? fails() : absl::OkStatus();
+  ::close(file);
+  if (status_of_map.ok()) mapped_ = static_cast<uint64_t*>(mapped);
+  return status_of_map;
 }
 
 absl::StatusOr<uint64_t> CommitCounter::Raise() {
-  if (file_ < 0) {
-    value_ = ReadCommitCounter(path_);
-    file_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    if (file_ < 0) return Unavailable("{} cannot be written: {}", path_, std::strerror(errno));
-  }
+  if (mapped_ == nullptr) LUTDB_RETURN_IF_ERROR(Map());
+  const uint64_t next = LoadLittle<uint64_t>(reinterpret_cast<const char*>(mapped_)) + 1;
   char bytes[sizeof(uint64_t)];
-  StoreLittle(value_ + 1, bytes);
-  if (::pwrite(file_, bytes, sizeof(bytes), 0) != sizeof(bytes)) {
-    return Unavailable("{} cannot be written", path_);
-  }
-  return ++value_;
+  StoreLittle(next, bytes);
+  uint64_t stored;
+  std::memcpy(&stored, bytes, sizeof(stored));
+  std::atomic_ref<uint64_t>(*mapped_).store(stored, std::memory_order_release);
+  return next;
 }
 
 std::shared_ptr<CommitFeed> CommitFeed::Of(const std::string& store) {

@@ -22,7 +22,8 @@ namespace lutdb {
 std::string CommitCounterPath(const std::string& store);
 uint64_t ReadCommitCounter(const std::string& path);
 
-// The writer's side. Not thread-safe.
+// The writer's side. Not thread-safe. The file is mapped: raising the number then neither is a call
+// nor makes the next sync of the log write the file's time of change.
 class CommitCounter {
  public:
   explicit CommitCounter(std::string path) : path_(std::move(path)) {}
@@ -33,8 +34,8 @@ class CommitCounter {
 
  private:
   const std::string path_;
-  int file_ = -1;  // opened by the first Raise
-  uint64_t value_ = 0;
+  absl::Status Map();
+  uint64_t* mapped_ = nullptr;  // by the first Raise
 };
 
 // One per store and process. Thread-safe.
