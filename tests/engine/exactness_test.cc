@@ -200,7 +200,7 @@ TEST_P(SixteenBits, SameBitsHoweverKept) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Grids, SixteenBits, testing::Values(Grid::kSigned, Grid::kUnsigned),
-                         [](const auto& info) { return std::string(Name(info.param)); });
+                         [](const auto& grid) { return std::string(Name(grid.param)); });
 
 // Chunks as lists: permuted, overlapping, of different lengths, grids and bits.
 TEST(Lists, SameBitsEverywhereAndCloseToTheWeights) {

@@ -12,15 +12,17 @@
 #include "lutdb/store.h"
 #include "query/branch_view.h"
 #include "query/row_source.h"
-#include "tests/query/small_store.h"
+#include "tests/query/small_history.h"
 
 namespace lutdb {
 namespace {
 
+using testing::At;
 using testing::ManySpecs;
 using testing::SmallStore;
 using testing::SmallTable;
 using testing::SpecOf;
+using testing::Writing;
 
 using Key = std::tuple<uint32_t, uint32_t, uint32_t, uint32_t>;  // table, neuron, chunk, code
 using Values = std::map<Key, int16_t>;                           // entries that were ever edited
@@ -58,20 +60,6 @@ std::vector<EntryEdit> RandomEdits(const SmallStore& store, size_t count, Values
     (*values)[key] = value;
   }
   return edits;
-}
-
-std::unique_ptr<History> Writing(const SmallStore& store) {
-  auto history = History::Open(store.path(), {.write = true});
-  EXPECT_TRUE(history.ok()) << Message(history.status());
-  return *std::move(history);
-}
-
-std::unique_ptr<Store> At(const SmallStore& store, const std::string& ref) {
-  OpenStoreOptions options;
-  options.at = ref;
-  auto opened = Store::Open(store.path(), options);
-  EXPECT_TRUE(opened.ok()) << Message(opened.status());
-  return *std::move(opened);
 }
 
 // Every edited entry and as many others, as a batch of keys and by address.
@@ -448,7 +436,9 @@ TEST(HistoryTest, ACommitIsInTheNextBatchOfOpenReaders) {
   auto history = Writing(store);
   for (int i = 1; i <= 200; ++i) {
     ASSERT_TRUE(history->Commit("main", {{0, 5, 1, 2, i}}, {}).ok());
-    if (i % 90 == 0) ASSERT_TRUE(history->CreateBranch("b" + std::to_string(i), "main").ok());
+    if (i % 90 == 0) {
+      ASSERT_TRUE(history->CreateBranch("b" + std::to_string(i), "main").ok());
+    }
     int16_t got = 0;
     ASSERT_TRUE(reader->GetEntries({{0, 5, 1, 2}}, absl::MakeSpan(&got, 1)).ok());
     ASSERT_EQ(got, i);

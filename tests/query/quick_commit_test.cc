@@ -8,27 +8,15 @@
 #include "lutdb/history.h"
 #include "lutdb/store.h"
 #include "query/history_records.h"
-#include "tests/query/small_store.h"
+#include "tests/query/small_history.h"
 
 namespace lutdb {
 namespace {
 
+using testing::At;
 using testing::SmallStore;
 using testing::SpecOf;
-
-std::unique_ptr<History> Writing(const SmallStore& store) {
-  auto history = History::Open(store.path(), {.write = true});
-  EXPECT_TRUE(history.ok()) << Message(history.status());
-  return *std::move(history);
-}
-
-std::unique_ptr<Store> At(const SmallStore& store, const std::string& ref) {
-  OpenStoreOptions options;
-  options.at = ref;
-  auto opened = Store::Open(store.path(), options);
-  EXPECT_TRUE(opened.ok()) << Message(opened.status());
-  return *std::move(opened);
-}
+using testing::Writing;
 
 class QuickCommitTest : public ::testing::Test {
  protected:
