@@ -61,16 +61,26 @@ Measured PairedRatio(int rounds, const std::function<double()>& a,
   return Summarize(std::move(ratios));
 }
 
+namespace {
+
+// Two decimals, as the bounds are written, unless the bound is too small for them.
+std::string BoundText(double bound, bool at_least) {
+  const char* sign = at_least ? ">=" : "<=";
+  return bound < 0.01 ? fmt::format("{} {:g}", sign, bound) : fmt::format("{} {:.2f}", sign, bound);
+}
+
+}  // namespace
+
 void Report::Add(const std::string& name, const Measured& value, double bound, bool at_least,
                  const std::string& what) {
-  figures_.push_back({name, what, fmt::format("{} {:.2f}", at_least ? ">=" : "<=", bound), value,
+  figures_.push_back({name, what, BoundText(bound, at_least), value,
                       at_least ? value.median >= bound : value.median <= bound});
 }
 
 void Report::Missing(const std::string& name, double bound, bool at_least, const std::string& why) {
   figures_.push_back({.name = name,
                       .what = why,
-                      .bound = fmt::format("{} {:.2f}", at_least ? ">=" : "<=", bound),
+                      .bound = BoundText(bound, at_least),
                       .value = {},
                       .holds = false,
                       .missing = true});
