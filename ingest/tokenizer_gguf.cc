@@ -276,7 +276,10 @@ class Reader {
 }  // namespace
 
 absl::StatusOr<TokenizerSpec> ReadGgufTokenizer(const GgufMetadata& metadata) {
-  if (!metadata.Has("tokenizer.ggml.model")) return TokenizerSpec{};
+  // Two names say that a model has no vocabulary of text, as having no name does.
+  std::string model = "none";
+  LUTDB_RETURN_IF_ERROR(metadata.String("tokenizer.ggml.model", &model));
+  if (model == "none" || model == "no_vocab") return TokenizerSpec{};
   return Reader(metadata).Read();
 }
 

@@ -224,6 +224,16 @@ TEST_F(GgufReader, RefusesTruncatedFiles) {
   }
 }
 
+TEST_F(GgufReader, ModelsMaySayThatTheyHaveNoVocabulary) {
+  for (const char* model : {"none", "no_vocab"}) {
+    GgufWriter writer = TinyGguf(TinyLlama{});
+    writer.String("tokenizer.ggml.model", model);
+    const auto gguf = OpenModelSource(Write(writer), {});
+    ASSERT_TRUE(gguf.ok()) << gguf.status();
+    EXPECT_EQ(gguf->tokenizer.kind, TokenizerKind::kAbsent) << model;
+  }
+}
+
 TEST_F(GgufReader, RefusesModelsItCannotRun) {
   using Change = void (*)(GgufWriter*);
   const auto expect = [&](Change change, StatusCode code, const std::string& message) {
