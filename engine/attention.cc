@@ -18,13 +18,27 @@ Attention::Attention(const Op& op, uint32_t context, CacheBudget* budget, Thread
       budget_(budget),
       team_(team) {}
 
-float* Attention::KeyAt(uint32_t position) const {
-  const uint32_t slot = Slot(position);
+float* Attention::KeyAt(uint32_t slot, size_t kv_head) const {
   return segments_[slot / kSegmentPositions].get() +
-         size_t{slot % kSegmentPositions} * 2 * kv_width_;
+         (2 * kv_head * kSegmentPositions + slot % kSegmentPositions) * head_dim_;
 }
 
-float* Attention::ValueAt(uint32_t position) const { return KeyAt(position) + kv_width_; }
+float* Attention::ValueAt(uint32_t slot, size_t kv_head) const {
+  return KeyAt(slot, kv_head) + size_t{kSegmentPositions} * head_dim_;
+}
+
+// body(slot, count) for runs of positions whose keys lie one after the other, oldest first.
+template <typename Body>
+void Attention::ForEachRun(uint32_t position, const Body& body) const {
+  uint32_t at = position + 1 > slots_ ? position + 1 - slots_ : 0;
+  while (at <= position) {
+    const uint32_t slot = Slot(at);
+    const uint32_t whole = std::min(kSegmentPositions - slot % kSegmentPositions, slots_ - slot);
+    const uint32_t count = std::min(whole, position + 1 - at);
+    body(slot, count);
+    at += count;
+  }
+}
 
 absl::Status Attention::Reserve(uint32_t position) {
   const size_t segment = Slot(position) / kSegmentPositions;
@@ -54,33 +68,39 @@ absl::Status Attention::Reserve(uint32_t position) {
 absl::Status Attention::Step(uint32_t position, const float* q, const float* k, const float* v,
                              float* out) {
   LUTDB_RETURN_IF_ERROR(Reserve(position));
-  std::memcpy(KeyAt(position), k, kv_width_ * sizeof(float));
-  std::memcpy(ValueAt(position), v, kv_width_ * sizeof(float));
+  const uint32_t slot = Slot(position);
+  for (size_t head = 0; head < kv_heads_; ++head) {
+    std::memcpy(KeyAt(slot, head), k + head * head_dim_, head_dim_ * sizeof(float));
+    std::memcpy(ValueAt(slot, head), v + head * head_dim_, head_dim_ * sizeof(float));
+  }
   const uint64_t seen = std::min(position + 1, slots_);
   return team_->Split(heads_, 1, 4 * seen * heads_ * head_dim_,
-                         [&](unsigned, size_t begin, size_t end) {
-                           for (size_t head = begin; head < end; ++head) {
-                             Head(static_cast<uint32_t>(head), position, q, out);
-                           }
-                         });
+                      [&](unsigned, size_t begin, size_t end) {
+                        for (size_t head = begin; head < end; ++head) {
+                          Head(static_cast<uint32_t>(head), position, q, out);
+                        }
+                      });
 }
 
 void Attention::Head(uint32_t head, uint32_t position, const float* q, float* out) {
-  const uint32_t first = position + 1 > slots_ ? position + 1 - slots_ : 0;
-  const uint32_t count = position + 1 - first;
-  const size_t kv_offset = size_t{head / (heads_ / kv_heads_)} * head_dim_;
+  const size_t kv_head = head / (heads_ / kv_heads_);
   const float* query = q + size_t{head} * head_dim_;
   float* scores = scores_.get() + 2 * head * score_capacity_;
   float* shares = scores + score_capacity_;
-  for (uint32_t t = 0; t < count; ++t) {
-    scores[t] = kernels::Dot(query, KeyAt(first + t) + kv_offset, head_dim_) * scale_;
-  }
+  size_t count = 0;
+  ForEachRun(position, [&](uint32_t slot, uint32_t run) {
+    kernels::MatVec(KeyAt(slot, kv_head), query, nullptr, run, head_dim_, scores + count);
+    count += run;
+  });
+  for (size_t t = 0; t < count; ++t) scores[t] *= scale_;
   kernels::Softmax(scores, count, shares);
   float* sum = out + size_t{head} * head_dim_;
   std::fill(sum, sum + head_dim_, 0.0f);
-  for (uint32_t t = 0; t < count; ++t) {
-    kernels::AddScaled(ValueAt(first + t) + kv_offset, shares[t], head_dim_, sum);
-  }
+  count = 0;
+  ForEachRun(position, [&](uint32_t slot, uint32_t run) {
+    kernels::AddScaledRows(ValueAt(slot, kv_head), shares + count, run, head_dim_, sum);
+    count += run;
+  });
 }
 
 }  // namespace lutdb

@@ -38,8 +38,11 @@ class Attention {
  private:
   absl::Status Reserve(uint32_t position);
   uint32_t Slot(uint32_t position) const { return position % slots_; }
-  float* KeyAt(uint32_t position) const;
-  float* ValueAt(uint32_t position) const;
+  // Of one head of keys and values; positions of a segment lie one after the other.
+  float* KeyAt(uint32_t slot, size_t kv_head) const;
+  float* ValueAt(uint32_t slot, size_t kv_head) const;
+  template <typename Body>
+  void ForEachRun(uint32_t position, const Body& body) const;
   void Head(uint32_t head, uint32_t position, const float* q, float* out);
 
   uint32_t heads_, kv_heads_, head_dim_;
@@ -48,8 +51,9 @@ class Attention {
   float scale_;
   CacheBudget* budget_;
   ThreadTeam* team_;
-  std::vector<AlignedArray<float>> segments_;  // kSegmentPositions x (keys, values)
-  AlignedArray<float> scores_;                 // heads x 2 x score_capacity_: scores, then shares
+  // kv_heads x (keys, values) x kSegmentPositions x head_dim
+  std::vector<AlignedArray<float>> segments_;
+  AlignedArray<float> scores_;  // heads x 2 x score_capacity_: scores, then shares
   uint64_t score_capacity_ = 0;
 };
 

@@ -27,6 +27,9 @@ void MatVecOf(const float* weights, const float* x, const float* bias, size_t ro
 void AddScaledOf(const float* x, float a, size_t count, float* y) {
   reference::AddScaled(x, a, count, y);
 }
+void AddScaledRowsOf(const float* rows, const float* factors, size_t count, size_t cols, float* y) {
+  reference::AddScaledRows(rows, factors, count, cols, y);
+}
 void AddOf(const float* a, const float* b, size_t count, float* y) {
   reference::Add(a, b, count, y);
 }
@@ -75,6 +78,10 @@ HWY_INLINE void DotRows(const float* HWY_RESTRICT weights, const float* HWY_REST
       }
     }
   }
+  if (i == cols) {
+    for (size_t r = 0; r < kRows; ++r) y[r] = FoldVectors(sums[r]);
+    return;
+  }
   for (size_t r = 0; r < kRows; ++r) {
     HWY_ALIGN float lanes[16];
     for (size_t k = 0; k < kVectors; ++k) hn::Store(sums[r][k], d, lanes + k * kVectorLanes);
@@ -101,6 +108,37 @@ void AddScaledOf(const float* x, float a, size_t count, float* y) {
     hn::StoreU(hn::Add(hn::LoadU(d, y + i), product), d, y + i);
   }
   reference::AddScaled(x + i, a, count - i, y + i);
+}
+
+// kWide vectors of y, kept in registers while all rows are added.
+template <size_t kWide>
+HWY_INLINE void AddScaledStrip(const float* HWY_RESTRICT rows, const float* HWY_RESTRICT factors,
+                               size_t count, size_t cols, float* HWY_RESTRICT y) {
+  const F32 d;
+  V32 sums[kWide];
+  for (size_t k = 0; k < kWide; ++k) sums[k] = hn::LoadU(d, y + k * kVectorLanes);
+  for (size_t r = 0; r < count; ++r, rows += cols) {
+    const V32 factor = hn::Set(d, factors[r]);
+    for (size_t k = 0; k < kWide; ++k) {
+      sums[k] = hn::Add(sums[k], hn::Mul(factor, hn::LoadU(d, rows + k * kVectorLanes)));
+    }
+  }
+  for (size_t k = 0; k < kWide; ++k) hn::StoreU(sums[k], d, y + k * kVectorLanes);
+}
+
+void AddScaledRowsOf(const float* rows, const float* factors, size_t count, size_t cols, float* y) {
+  constexpr size_t kWide = 4;
+  size_t i = 0;
+  for (; i + kWide * kVectorLanes <= cols; i += kWide * kVectorLanes) {
+    AddScaledStrip<kWide>(rows + i, factors, count, cols, y + i);
+  }
+  for (; i + kVectorLanes <= cols; i += kVectorLanes) {
+    AddScaledStrip<1>(rows + i, factors, count, cols, y + i);
+  }
+  if (i == cols) return;
+  for (size_t r = 0; r < count; ++r) {
+    reference::AddScaled(rows + r * cols + i, factors[r], cols - i, y + i);
+  }
 }
 
 void AddOf(const float* a, const float* b, size_t count, float* y) {
@@ -207,6 +245,7 @@ namespace lutdb::kernels {
 HWY_EXPORT(DotOf);
 HWY_EXPORT(MatVecOf);
 HWY_EXPORT(AddScaledOf);
+HWY_EXPORT(AddScaledRowsOf);
 HWY_EXPORT(AddOf);
 HWY_EXPORT(MultiplyOf);
 HWY_EXPORT(ScaleShiftOf);
@@ -223,6 +262,9 @@ void MatVec(const float* weights, const float* x, const float* bias, size_t rows
 }
 void AddScaled(const float* x, float a, size_t count, float* y) {
   HWY_DYNAMIC_DISPATCH(AddScaledOf)(x, a, count, y);
+}
+void AddScaledRows(const float* rows, const float* factors, size_t count, size_t cols, float* y) {
+  HWY_DYNAMIC_DISPATCH(AddScaledRowsOf)(rows, factors, count, cols, y);
 }
 void Add(const float* a, const float* b, size_t count, float* y) {
   HWY_DYNAMIC_DISPATCH(AddOf)(a, b, count, y);

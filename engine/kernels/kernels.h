@@ -141,6 +141,8 @@ void MatVec(const float* weights, const float* x, const float* bias, size_t rows
             float* y);
 // y[i] += a * x[i]
 void AddScaled(const float* x, float a, size_t count, float* y);
+// AddScaled of one row after the other: y[i] += factors[r] * rows[r * cols + i], r ascending.
+void AddScaledRows(const float* rows, const float* factors, size_t count, size_t cols, float* y);
 void Add(const float* a, const float* b, size_t count, float* y);
 void Multiply(const float* a, const float* b, size_t count, float* y);
 void ScaleShift(const float* x, const float* scale, const float* shift, size_t count, float* y);

@@ -32,6 +32,26 @@ HWY_INLINE float FoldLanes(float* lanes) {
   return lanes[0];
 }
 
+// The same folding in registers.
+template <class D>
+HWY_INLINE float FoldVector(D d, hn::Vec<D> lanes) {
+  if constexpr (hn::MaxLanes(D()) > 4) {
+    const hn::Half<D> half;
+    return FoldVector(half, hn::Add(hn::LowerHalf(half, lanes), hn::UpperHalf(half, lanes)));
+  } else {
+    const auto two = hn::Add(lanes, hn::Shuffle1032(lanes));
+    return hn::GetLane(hn::Add(two, hn::Shuffle2301(two)));
+  }
+}
+
+// Of the sums of one reduction, which it leaves folded.
+HWY_INLINE float FoldVectors(V32* sums) {
+  for (size_t width = kVectors / 2; width >= 1; width /= 2) {
+    for (size_t k = 0; k < width; ++k) sums[k] = hn::Add(sums[k], sums[k + width]);
+  }
+  return FoldVector(F32(), sums[0]);
+}
+
 // Lane l sums term(l), term(l + 16), ...: vector_term(i) gives the terms from i on, scalar_term(i)
 // one of them, for the tail.
 template <class VectorTerm, class ScalarTerm>
@@ -46,6 +66,7 @@ HWY_INLINE float Reduce16(size_t count, const VectorTerm& vector_term,
       sums[k] = hn::Add(sums[k], vector_term(i + k * kVectorLanes));
     }
   }
+  if (i == count) return FoldVectors(sums);
   HWY_ALIGN float lanes[16];
   for (size_t k = 0; k < kVectors; ++k) hn::Store(sums[k], d, lanes + k * kVectorLanes);
   for (size_t lane = 0; i < count; ++i, ++lane) lanes[lane] += scalar_term(i);

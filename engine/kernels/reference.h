@@ -57,6 +57,7 @@ float Dot(const float* a, const float* b, size_t count);
 void MatVec(const float* weights, const float* x, const float* bias, size_t rows, size_t cols,
             float* y);
 void AddScaled(const float* x, float a, size_t count, float* y);
+void AddScaledRows(const float* rows, const float* factors, size_t count, size_t cols, float* y);
 void Add(const float* a, const float* b, size_t count, float* y);
 void Multiply(const float* a, const float* b, size_t count, float* y);
 void ScaleShift(const float* x, const float* scale, const float* shift, size_t count, float* y);

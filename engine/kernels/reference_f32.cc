@@ -167,6 +167,10 @@ void AddScaled(const float* x, float a, size_t count, float* y) {
   for (size_t i = 0; i < count; ++i) y[i] += a * x[i];
 }
 
+void AddScaledRows(const float* rows, const float* factors, size_t count, size_t cols, float* y) {
+  for (size_t r = 0; r < count; ++r) AddScaled(rows + r * cols, factors[r], cols, y);
+}
+
 void Add(const float* a, const float* b, size_t count, float* y) {
   for (size_t i = 0; i < count; ++i) y[i] = a[i] + b[i];
 }

@@ -43,8 +43,9 @@ std::vector<double> Naive(const Shape& shape, uint32_t position,
 }
 
 TEST(Attention, AgreesWithTheDefinition) {
-  for (const Shape& shape : {Shape{4, 4, 8, 0, 200, 150}, Shape{6, 2, 5, 0, 70, 70},
-                             Shape{4, 1, 8, 7, 200, 150}, Shape{2, 2, 4, 100, 80, 80}}) {
+  for (const Shape& shape :
+       {Shape{4, 4, 8, 0, 200, 150}, Shape{6, 2, 5, 0, 70, 70}, Shape{4, 1, 8, 7, 200, 150},
+        Shape{2, 2, 4, 100, 80, 80}, Shape{2, 1, 16, 90, 300, 250}}) {
     Op op;
     op.kind = OpKind::kAttention;
     op.heads = shape.heads;

@@ -98,6 +98,21 @@ TEST_P(F32, MatVec) {
   }
 }
 
+TEST_P(F32, AddScaledRows) {
+  for (const size_t cols : {1, 3, 15, 16, 17, 64, 100, 130}) {
+    for (const size_t rows : {0, 1, 2, 7, 64}) {
+      const auto values = Normals(rows * cols, 7, 1), factors = Normals(rows, 8, 1);
+      Compare(
+          cols, [&](float* y) { AddScaledRows(values.data(), factors.data(), rows, cols, y); },
+          [&](float* y) {
+            for (size_t r = 0; r < rows; ++r) {
+              reference::AddScaled(values.data() + r * cols, factors[r], cols, y);
+            }
+          });
+    }
+  }
+}
+
 TEST_P(F32, Activations) {
   const float infinity = std::numeric_limits<float>::infinity();
   const std::vector<float> special = {
