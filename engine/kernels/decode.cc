@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "engine/kernels/kernels.h"
+#include "engine/kernels/mirrored.h"
 #include "engine/kernels/reference.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -281,11 +282,19 @@ HWY_EXPORT(WideI8);
 
 void ProductCodes(const int32_t* slopes, const Levels* levels, uint32_t positions, int shift,
                   uint32_t code_begin, uint32_t code_end, int16_t* out, size_t out_stride) {
+  if (code_begin == 0 && shift == 16 && AllMirrored(levels, positions, code_end)) {
+    MirroredProductCodes(slopes, levels, positions, code_end, out, out_stride);
+    return;
+  }
   HWY_DYNAMIC_DISPATCH(NarrowI16)
   (slopes, levels, positions, shift, code_begin, code_end, out, out_stride);
 }
 void ProductCodes(const int32_t* slopes, const Levels* levels, uint32_t positions, int shift,
                   uint32_t code_begin, uint32_t code_end, int8_t* out, size_t out_stride) {
+  if (code_begin == 0 && shift == 24 && AllMirrored(levels, positions, code_end)) {
+    MirroredProductCodes(slopes, levels, positions, code_end, out, out_stride);
+    return;
+  }
   HWY_DYNAMIC_DISPATCH(NarrowI8)
   (slopes, levels, positions, shift, code_begin, code_end, out, out_stride);
 }

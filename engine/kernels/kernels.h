@@ -14,6 +14,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "schemas/graph.h"  // Activation
 
@@ -103,6 +104,24 @@ void AddRowLists(const RowList<int16_t>* lists, size_t vectors, size_t begin, si
                  size_t acc_stride, int32_t* acc);
 void AddRowLists(const RowList<int8_t>* lists, size_t vectors, size_t begin, size_t end,
                  size_t acc_stride, int32_t* acc);
+// Rows of 64 neurons that lie packed, one after the other, for many vectors at once
+// (accumulate_packed.cc). Sums on the way are kept in the wider type, 64 numbers a vector, in a
+// form of their own that begins as all zero: PassOnPacked makes sums of them.
+inline constexpr size_t kPackedNeurons = 64;
+inline constexpr size_t kPackedRowsMax = 252;  // of int8 entries, between two calls of PassOnPacked
+template <typename Entry>
+using PackedSum = std::conditional_t<sizeof(Entry) == 1, int16_t, int32_t>;
+// Adds to the sums of vector v the rows numbers[v * each], ..., numbers[v * each + each - 1]. rows
+// and sums are aligned to 64 bytes.
+void AddPacked(const int16_t* rows, const uint16_t* numbers, size_t each, size_t vectors,
+               int32_t* sums);
+void AddPacked(const int8_t* rows, const uint16_t* numbers, size_t each, size_t vectors,
+               int16_t* sums);
+// acc[v * 64 + n] += the sum of the `added` rows that vector v was given; sums are zero again. acc
+// is aligned to 64 bytes.
+void PassOnPacked(int32_t* sums, size_t vectors, size_t added, int32_t* acc);
+void PassOnPacked(int16_t* sums, size_t vectors, size_t added, int32_t* acc);
+
 // y[n] = (scale * step[n]) * float(acc[n]) + bias[n]; bias may be null.
 void ScaleSums(const int32_t* acc, const float* step, const float* bias, float scale,
                size_t neurons, float* y);

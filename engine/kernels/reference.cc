@@ -88,6 +88,30 @@ void AddRowListsOf(const RowList<Entry>* lists, size_t vectors, size_t begin, si
   }
 }
 
+// Sums on the way are those of the neurons themselves here: only PassOnPacked has to understand
+// them.
+template <typename Entry>
+void AddPackedOf(const Entry* rows, const uint16_t* numbers, size_t each, size_t vectors,
+                 PackedSum<Entry>* sums) {
+  for (size_t v = 0; v < vectors; ++v) {
+    for (size_t r = 0; r < each; ++r) {
+      const Entry* row = rows + numbers[v * each + r] * kPackedNeurons;
+      for (size_t n = 0; n < kPackedNeurons; ++n) {
+        PackedSum<Entry>& sum = sums[v * kPackedNeurons + n];
+        sum = static_cast<PackedSum<Entry>>(sum + row[n]);
+      }
+    }
+  }
+}
+
+template <typename Sum>
+void PassOnPackedOf(Sum* sums, size_t vectors, int32_t* acc) {
+  for (size_t i = 0; i < vectors * kPackedNeurons; ++i) {
+    acc[i] += sums[i];
+    sums[i] = 0;
+  }
+}
+
 // Straight from the definition: levels of the code, sum, round half up; the negated entry of the
 // mirrored code when the first level that is not zero is negative.
 template <typename Slope, typename Entry>
@@ -181,6 +205,24 @@ void AddRowLists(const RowList<int16_t>* lists, size_t vectors, size_t begin, si
 void AddRowLists(const RowList<int8_t>* lists, size_t vectors, size_t begin, size_t end,
                  size_t acc_stride, int32_t* acc) {
   AddRowListsOf(lists, vectors, begin, end, acc_stride, acc);
+}
+
+void AddPacked(const int16_t* rows, const uint16_t* numbers, size_t each, size_t vectors,
+               int32_t* sums) {
+  AddPackedOf(rows, numbers, each, vectors, sums);
+}
+
+void AddPacked(const int8_t* rows, const uint16_t* numbers, size_t each, size_t vectors,
+               int16_t* sums) {
+  AddPackedOf(rows, numbers, each, vectors, sums);
+}
+
+void PassOnPacked(int32_t* sums, size_t vectors, size_t, int32_t* acc) {
+  PassOnPackedOf(sums, vectors, acc);
+}
+
+void PassOnPacked(int16_t* sums, size_t vectors, size_t, int32_t* acc) {
+  PassOnPackedOf(sums, vectors, acc);
 }
 
 void ScaleSums(const int32_t* acc, const float* step, const float* bias, float scale,

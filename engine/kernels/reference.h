@@ -32,6 +32,12 @@ void AddRowLists(const RowList<int16_t>* lists, size_t vectors, size_t begin, si
                  size_t acc_stride, int32_t* acc);
 void AddRowLists(const RowList<int8_t>* lists, size_t vectors, size_t begin, size_t end,
                  size_t acc_stride, int32_t* acc);
+void AddPacked(const int16_t* rows, const uint16_t* numbers, size_t each, size_t vectors,
+               int32_t* sums);
+void AddPacked(const int8_t* rows, const uint16_t* numbers, size_t each, size_t vectors,
+               int16_t* sums);
+void PassOnPacked(int32_t* sums, size_t vectors, size_t added, int32_t* acc);
+void PassOnPacked(int16_t* sums, size_t vectors, size_t added, int32_t* acc);
 void ScaleSums(const int32_t* acc, const float* step, const float* bias, float scale,
                size_t neurons, float* y);
 

@@ -159,6 +159,49 @@ TEST_P(Integer, AddRowLists) {
   }
 }
 
+// Packed rows give the sums that the same rows give one by one, also at the entry limit.
+template <typename Entry>
+void ComparePacked(size_t row_count, size_t each, size_t calls, size_t vectors, int limit) {
+  const auto seed = static_cast<uint32_t>(row_count * 100 + each * 10 + vectors);
+  std::mt19937 random(seed);
+  AlignedArray<Entry> rows = MakeAligned<Entry>(row_count * kPackedNeurons);
+  for (size_t i = 0; i < row_count * kPackedNeurons; ++i) {
+    const int value = static_cast<int>(random() % (2 * static_cast<unsigned>(limit) + 1)) - limit;
+    rows[i] = static_cast<Entry>(i % 64 < 4 ? limit : i % 64 < 8 ? -limit : value);
+  }
+  using Sum = PackedSum<Entry>;
+  const size_t numbers_count = vectors * kPackedNeurons;
+  AlignedArray<Sum> sums = MakeAligned<Sum>(numbers_count + 64);
+  AlignedArray<int32_t> found = MakeAligned<int32_t>(numbers_count + 64);
+  std::fill_n(sums.get(), numbers_count + 64, Sum{0});
+  std::fill_n(found.get(), numbers_count + 64, 3);
+  std::vector<int32_t> expected(numbers_count + 64, 3);
+  std::vector<Sum> expected_sums(numbers_count, 0);
+  for (int round = 0; round < 2; ++round) {
+    for (size_t call = 0; call < calls; ++call) {
+      std::vector<uint16_t> numbers(vectors * each);
+      for (uint16_t& number : numbers) number = static_cast<uint16_t>(random() % row_count);
+      AddPacked(rows.get(), numbers.data(), each, vectors, sums.get());
+      reference::AddPacked(rows.get(), numbers.data(), each, vectors, expected_sums.data());
+    }
+    PassOnPacked(sums.get(), vectors, each * calls, found.get());
+    reference::PassOnPacked(expected_sums.data(), vectors, each * calls, expected.data());
+  }
+  ASSERT_TRUE(SameBits(found.get(), expected.data(), expected.size()))
+      << row_count << " rows, " << each << " a vector, " << vectors << " vectors";
+}
+
+TEST_P(Integer, AddPacked) {
+  for (const size_t each : {1, 2, 3, 7, 16, 28}) {
+    for (const size_t vectors : {1, 2, 5}) {
+      ComparePacked<int8_t>(100, each, kPackedRowsMax / each, vectors, 127);
+      ComparePacked<int16_t>(100, each, 20, vectors, 32767);
+    }
+  }
+  ComparePacked<int8_t>(65535, 9, 2, 3, 127);
+  ComparePacked<int16_t>(1, 1, 65538, 1, 32767);
+}
+
 // All rows at the entry limit, as many as a layer may have: the sum must come out exactly.
 TEST_P(Integer, SumsDoNotOverflow) {
   constexpr size_t kRows = 65538;
