@@ -91,12 +91,14 @@ class RandomEdits {
   std::mt19937 random_{2};
 };
 
-// The keys and values that a commit wrote, to be written again without lutdb.
+// The keys and values that were written with a commit, to be written again without lutdb: its own
+// and the values that the commit before it replaced.
 std::vector<db::Write> WritesOf(const std::string& store, const CommitInfo& commit) {
   db::OpenOptions options;
   const auto rocks = Checked(db::OpenHistory(store, options));
   std::vector<db::Write> writes;
-  for (const std::string& prefix : {PatchPrefix(commit.id), CommitKey(commit.id)}) {
+  for (const std::string& prefix :
+       {PatchPrefix(commit.id), ValuesBeforeKey(commit.parents.at(0)), CommitKey(commit.id)}) {
     db::Cursor cursor = rocks->Scan(db::Family::kHistory, prefix, PrefixEnd(prefix));
     for (; cursor.Valid(); cursor.Next()) {
       writes.push_back(
@@ -115,8 +117,10 @@ void MeasureCommits(const std::string& folder, Report* report) {
   const std::string store = BuildLayer(folder, "million", kInputs, kNeurons, options);
   auto history = Checked(History::Open(store, {.write = true}));
   RandomEdits edits(kNeurons, kInputs, kCodes);
-  const CommitInfo first = Checked(history->Commit("main", edits.Next(8), {.message = "first"}));
-  const std::vector<db::Write> writes = WritesOf(store, first);
+  CommitInfo last;
+  for (int i = 0; i < 100; ++i)
+    last = Checked(history->Commit("main", edits.Next(8), {.message = "edit"}));
+  const std::vector<db::Write> writes = WritesOf(store, last);
   std::filesystem::create_directory(folder + "/bare");
   auto bare = Checked(db::Rocks::Create(folder + "/bare", {}));
   uint64_t round = 0;

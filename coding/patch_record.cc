@@ -138,6 +138,7 @@ void EncodePatch(const TileDeltas& deltas, PatchValues values, std::string* out)
   }
   const bool compressed = !packed.empty() && packed.size() < raw.size();
   out->clear();
+  out->reserve(kHeaderBytes + raw.size());
   AppendLittle(kMagic, out);
   AppendLittle(kVersion, out);
   const auto flags =

@@ -97,6 +97,7 @@ absl::StatusOr<CommitInfo> History::State::Append(const std::string& branch,
 
 void PutTiles(const std::string& prefix, const TileChanges& changes, PatchValues values,
               std::vector<db::Write>* writes) {
+  writes->reserve(writes->size() + changes.size() + 3);  // the commit's own records follow
   for (const auto& [tile, deltas] : changes) {
     std::string bytes;
     EncodePatch(deltas, values, &bytes);

@@ -19,14 +19,25 @@ bool IsHex(const std::string& text) {
   return text.find_first_not_of("0123456789abcdef") == std::string::npos;
 }
 
-nlohmann::json Fields(const CommitRecord& commit) {
-  const CommitInfo& info = commit.info;
-  return {{"parents", info.parents}, {"author", info.author}, {"time", info.time},
-          {"message", info.message}, {"notes", info.notes},   {"entries", info.entries}};
+std::string Quoted(const std::string& text) {
+  const bool plain = std::all_of(text.begin(), text.end(), [](unsigned char c) {
+    return c >= ' ' && c < 0x7f && c != '"' && c != '\\';
+  });
+  if (plain) return '"' + text + '"';
+  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-std::string Text(const nlohmann::json& json) {
-  return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+// The JSON of what an id stands for, without its closing brace. Written here and not by the library
+// because it is half of what a small commit computes beside its sync.
+std::string Fields(const CommitInfo& info) {
+  std::string parents;
+  for (const std::string& parent : info.parents) {
+    parents += fmt::format("{}\"{}\"", parents.empty() ? "" : ",", parent);
+  }
+  return fmt::format(
+      R"({{"author":{},"entries":{},"message":{},"notes":{},"parents":[{}],"time":{})",
+      Quoted(info.author), info.entries, Quoted(info.message), Quoted(info.notes), parents,
+      info.time);
 }
 
 }  // namespace
@@ -98,11 +109,8 @@ absl::StatusOr<TileId> ParseTileSuffix(std::string_view suffix) {
 }
 
 std::string SerializeCommit(const CommitRecord& commit) {
-  nlohmann::json json = Fields(commit);
-  json["depth"] = commit.depth;
-  json["chain_commits"] = commit.chain_commits;
-  json["chain_entries"] = commit.chain_entries;
-  return Text(json);
+  return fmt::format(R"({},"depth":{},"chain_commits":{},"chain_entries":{}}})",
+                     Fields(commit.info), commit.depth, commit.chain_commits, commit.chain_entries);
 }
 
 absl::StatusOr<CommitRecord> ParseCommit(const std::string& id, std::string_view bytes) {
@@ -148,7 +156,7 @@ std::string CommitId(const CommitRecord& commit, const TileChanges& changes) {
     hash.Update(&size, sizeof(size));
     hash.Update(bytes.data(), bytes.size());
   };
-  add(Text(Fields(commit)));
+  add(Fields(commit.info) + '}');
   for (const auto& [tile, deltas] : changes) {
     add(TileSuffix(tile));
     std::string plain;  // not the encoded patch: ids outlive the choice of a compressor

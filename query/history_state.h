@@ -90,7 +90,6 @@ struct History::State {
   absl::Status TakeBack(const std::string& branch, const std::string& parent,
                         const CommitRecord& commit, const TileChanges& values);
   absl::Status Write(std::vector<db::Write> writes);
-  void PutValuesBefore(const std::string& id, const TileChanges& changes);
   // A commit is durable: moves the branch in memory and tells the readers.
   absl::Status Advance(const std::string& branch, const std::string& parent,
                        std::shared_ptr<const Edits> next, TileChanges changes);

@@ -22,6 +22,10 @@ namespace {
 // Above this a commit costs more than its sync in other places.
 constexpr uint64_t kEntriesMax = 64;
 
+db::Write WriteOfValuesBefore(const std::string& id, const TileChanges& changes) {
+  return {db::Family::kHistory, ValuesBeforeKey(id), EncodeValuesBefore(ValuesBefore(changes))};
+}
+
 }  // namespace
 
 absl::StatusOr<CommitInfo> History::State::Commit(const std::string& branch,
@@ -57,11 +61,14 @@ absl::StatusOr<CommitInfo> History::State::CommitQuickly(const std::string& bran
   const std::string& id = commit.info.id;
   absl::StatusOr<TileChanges> changes = TileChanges();
   std::shared_ptr<const Edits> next;
+  db::Write before;
   if (side_ == nullptr) side_ = std::make_unique<SideThread>();
   side_->Post([&] {
     retired_ = nullptr;  // freeing what the last commit left takes time, too
     changes = Against(*head, values);
-    if (changes.ok()) next = head->With(*changes, id, geometries());
+    if (!changes.ok()) return;
+    next = head->With(*changes, id, geometries());
+    before = WriteOfValuesBefore(id, *changes);
   });
   std::vector<db::Write> writes;
   PutTiles(PatchPrefix(id), values, PatchValues::kAfter, &writes);
@@ -74,7 +81,7 @@ absl::StatusOr<CommitInfo> History::State::CommitQuickly(const std::string& bran
     LUTDB_RETURN_IF_ERROR(changes.status());
     return AppendChanges(branch, *changes, options);
   }
-  PutValuesBefore(id, *changes);
+  values_before.push_back(std::move(before));
   const std::string parent = head->commit();
   heads[branch] = nullptr;
   retired_ = std::move(head);
@@ -110,13 +117,8 @@ absl::Status History::State::Complete(const std::string& id) {
   if (commit.info.entries > kEntriesMax) return absl::OkStatus();
   bool looked_up = false;
   LUTDB_ASSIGN_OR_RETURN(const TileChanges changes, history().ReadWhole(id, &looked_up));
-  if (looked_up) PutValuesBefore(id, changes);
+  if (looked_up) values_before.push_back(WriteOfValuesBefore(id, changes));
   return absl::OkStatus();
-}
-
-void History::State::PutValuesBefore(const std::string& id, const TileChanges& changes) {
-  values_before.push_back(
-      {db::Family::kHistory, ValuesBeforeKey(id), EncodeValuesBefore(ValuesBefore(changes))});
 }
 
 }  // namespace lutdb

@@ -1,5 +1,7 @@
 #include "query/side_thread.h"
 
+#include <sched.h>
+
 #include <chrono>
 
 namespace lutdb {
@@ -7,6 +9,16 @@ namespace {
 
 // Longer than a sync on a fast disk takes, so that it is awake for commit after commit.
 constexpr auto kLookAround = std::chrono::microseconds(300);
+// A task that is nearly done is cheaper to wait for awake.
+constexpr auto kNearlyDone = std::chrono::microseconds(50);
+
+template <typename Condition>
+void LookAround(const Condition& until, std::chrono::steady_clock::duration at_most) {
+  const auto start = std::chrono::steady_clock::now();
+  while (!until() && std::chrono::steady_clock::now() - start < at_most) {
+    std::this_thread::yield();
+  }
+}
 
 }  // namespace
 
@@ -27,20 +39,16 @@ void SideThread::Post(std::function<void()> task) {
     const std::lock_guard lock(mutex_);
     tasks_.push_back(std::move(task));
     waiting_ = true;
+    idle_ = false;
+    posted_from_ = ::sched_getcpu();
   }
   posted_.notify_one();
 }
 
 void SideThread::Wait() {
+  LookAround([this] { return idle_.load(); }, kNearlyDone);
   std::unique_lock lock(mutex_);
   done_.wait(lock, [this] { return tasks_.empty(); });
-}
-
-void SideThread::LookAround() const {
-  const auto start = std::chrono::steady_clock::now();
-  while (!waiting_ && std::chrono::steady_clock::now() - start < kLookAround) {
-    std::this_thread::yield();
-  }
 }
 
 void SideThread::Run() {
@@ -49,7 +57,8 @@ void SideThread::Run() {
     waiting_ = stop_ || !tasks_.empty();
     if (!waiting_) {
       lock.unlock();
-      LookAround();
+      // Awake on the core of the one who posts it would be in the way; woken, it gets another.
+      LookAround([this] { return waiting_ || ::sched_getcpu() == posted_from_; }, kLookAround);
       lock.lock();
     }
     posted_.wait(lock, [this] { return stop_ || !tasks_.empty(); });
@@ -58,7 +67,8 @@ void SideThread::Run() {
     tasks_.front()();  // deque: posting more does not move it
     lock.lock();
     tasks_.pop_front();
-    if (tasks_.empty()) done_.notify_all();
+    idle_ = tasks_.empty();
+    if (idle_) done_.notify_all();
   }
 }
 

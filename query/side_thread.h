@@ -23,13 +23,14 @@ class SideThread {
 
  private:
   void Run();
-  void LookAround() const;
 
   std::mutex mutex_;
   std::condition_variable posted_;
   std::condition_variable done_;
   std::deque<std::function<void()>> tasks_;  // the first is being run
   std::atomic<bool> waiting_{false};         // for the thread: something to do, or the end
+  std::atomic<bool> idle_{true};             // for who waits: all is done
+  std::atomic<int> posted_from_{-1};         // a core, -1: unknown
   bool stop_ = false;
   std::thread thread_;
 };
