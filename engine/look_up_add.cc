@@ -16,7 +16,7 @@ constexpr uint64_t kBlockBytes = 32 << 20;
 }  // namespace
 
 LookUpAdd::LookUpAdd(const StoreReader& store, RowSource& rows, ThreadTeam& team)
-    : store_(store), rows_(rows), team_(team), shifted_(team.count()) {
+    : store_(store), rows_(rows), team_(team), shifted_(team.count()), packed_(team) {
   uint32_t rows_max = 0;
   for (const TableSpec& table : store.manifest().tables) {
     const uint32_t chunks = store.geometry(table.id).chunks();
@@ -103,6 +103,12 @@ absl::Status LookUpAdd::SumsOfMany(uint32_t table, size_t vectors, absl::Span<co
       LUTDB_RETURN_IF_ERROR(Sums(table, codes.subspan(v * chunks, chunks), acc + v * neurons));
     }
     return absl::OkStatus();
+  }
+  LUTDB_ASSIGN_OR_RETURN(const TableSlopes* slopes, rows_.SlopesFor(table, vectors));
+  if (slopes != nullptr) {
+    const TableEdits* edits = edits_ == nullptr ? nullptr : edits_->table(table);
+    return packed_.Sums({.geometry = &geometry, .slopes = slopes, .edits = edits}, vectors, codes,
+                        acc);
   }
   std::memset(acc, 0, sizeof(int32_t) * vectors * neurons);
   Block block = {.table = table, .vectors = vectors, .codes_stride = chunks};

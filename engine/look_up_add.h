@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "engine/fault_model.h"
+#include "engine/packed_walk.h"
 #include "engine/thread_team.h"
 #include "query/row_source.h"
 
@@ -68,6 +69,7 @@ class LookUpAdd {
   PinnedRows pinned_;
   std::vector<std::vector<const void*>> shifted_;  // per slice: row pointers moved to its neurons
   // Of SumsOfMany:
+  PackedWalk packed_;  // tables whose slopes are in memory; the others by the rows below
   std::vector<ChunkCode> wanted_;        // codes that any vector has in a block, ascending
   std::vector<uint32_t> places_;         // per vector and chunk of a block: which of wanted_
   std::vector<uint32_t> place_of_code_;  // of one chunk

@@ -52,6 +52,7 @@ std::unique_ptr<Arena> Arena::Open(const Context& context, uint64_t limit_bytes)
     all_bytes += std::min(table.bytes(), kTableBytesMax) + kPageBytes;
   }
   const bool whole = all_bytes <= arena->limit_bytes_;
+  if (whole) arena->resident_bytes_ = all_bytes;
   arena->residents_.resize(places.size());
   arena->AddTables(whole, on_disk ? arena->TakeIndex() : arena->EmptyIndex());
   if (whole && context.workers->threads() > 1) {
@@ -60,6 +61,26 @@ std::unique_ptr<Arena> Arena::Open(const Context& context, uint64_t limit_bytes)
     arena->ahead_ = std::make_unique<FillAhead>(std::move(tables));
   }
   return arena;
+}
+
+bool Arena::Reserve(uint64_t bytes) {
+  const std::lock_guard<std::mutex> lock(reserved_mutex_);
+  const uint64_t left = resident_bytes_ > 0 ? limit_bytes_ - std::min(limit_bytes_, resident_bytes_)
+                                            : limit_bytes_ / 2;
+  if (bytes > left || reserved_bytes_ > left - bytes) return false;
+  counters_.used_bytes += bytes;
+  if (cache_ != nullptr && !cache_->Shrink()) {
+    counters_.used_bytes -= bytes;
+    return false;
+  }
+  reserved_bytes_ += bytes;
+  return true;
+}
+
+void Arena::GiveBack(uint64_t bytes) {
+  const std::lock_guard<std::mutex> lock(reserved_mutex_);
+  reserved_bytes_ -= bytes;
+  counters_.used_bytes -= bytes;
 }
 
 // What the arena's files take already is free for them.

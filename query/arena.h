@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -55,6 +56,11 @@ class Arena {
     if (ahead_ != nullptr) ahead_->Missed(table);
   }
 
+  // Takes bytes of the budget for something else than rows: what resident tables leave, or up to
+  // half of what rows have one by one, some of which are then dropped. False: there is no room.
+  bool Reserve(uint64_t bytes);
+  void GiveBack(uint64_t bytes);
+
   uint64_t limit_bytes() const { return limit_bytes_; }
   ArenaCounters& counters() { return counters_; }
   FillBudget& budget() { return budget_; }
@@ -69,6 +75,9 @@ class Arena {
 
   const Context context_;
   uint64_t limit_bytes_ = 0;
+  uint64_t resident_bytes_ = 0;  // of tables that are, or will be, resident whole
+  std::mutex reserved_mutex_;
+  uint64_t reserved_bytes_ = 0;
   std::string directory_;           // empty: anonymous memory
   std::unique_ptr<FileLock> lock_;  // of the directory; released last
   ArenaCounters counters_;

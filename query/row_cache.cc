@@ -244,20 +244,41 @@ bool RowCache::Evict(size_t index) {
   return true;
 }
 
+// The least used of the next few rows that no pin holds; slots_.size() when all are held.
+size_t RowCache::LeastUsed(uint32_t* uses) {
+  size_t least = slots_.size();
+  for (size_t looked = 0; looked < std::min(kHandLooksAt, slots_.size()); ++looked) {
+    hand_ = (hand_ + 1) % slots_.size();
+    const uint32_t resident_uses = UsesOf(slots_[hand_].key);
+    if (least != slots_.size() && resident_uses >= *uses) continue;
+    if (Pinned(slots_[hand_].key)) continue;
+    least = hand_;
+    *uses = resident_uses;
+  }
+  return least;
+}
+
+bool RowCache::Shrink() {
+  const std::unique_lock<std::shared_mutex> lock(registry_->mutex);
+  for (size_t held = 0; counters_->used_bytes > limit_bytes_;) {
+    if (frozen_ || slots_.empty() || held > slots_.size()) return false;
+    uint32_t uses = 0;
+    const size_t least = LeastUsed(&uses);
+    if (least == slots_.size()) {
+      held += kHandLooksAt;
+    } else if (!Evict(least)) {
+      return false;
+    }
+  }
+  return true;
+}
+
 bool RowCache::MakeRoom(uint64_t bytes, uint32_t uses) {
   const auto fits = [&] { return counters_->used_bytes + bytes <= limit_bytes_; };
   for (size_t victims = 0; !fits(); ++victims) {
     if (frozen_ || slots_.empty() || victims == kVictimsMax) return false;
-    size_t least = slots_.size();
     uint32_t least_uses = 0;
-    for (size_t looked = 0; looked < std::min(kHandLooksAt, slots_.size()); ++looked) {
-      hand_ = (hand_ + 1) % slots_.size();
-      const uint32_t resident_uses = UsesOf(slots_[hand_].key);
-      if (least != slots_.size() && resident_uses >= least_uses) continue;
-      if (Pinned(slots_[hand_].key)) continue;
-      least = hand_;
-      least_uses = resident_uses;
-    }
+    const size_t least = LeastUsed(&least_uses);
     if (least == slots_.size() || uses < least_uses + kUsesAhead) return false;
     if (!Evict(least)) return false;
   }

@@ -69,6 +69,9 @@ class RowCache {
   // no more is left as it is.
   void Offer(uint32_t table, absl::Span<const Row> rows);
 
+  // Drops rows until no more bytes are used than the limit; false when it cannot.
+  bool Shrink();
+
   ArenaIndexTable Index(uint32_t table) const;
 
  private:
@@ -91,6 +94,7 @@ class RowCache {
   const uint8_t* Verify(Table* table, uint64_t row, Slot* slot);
   void Admit(uint32_t table, const Row& row);
   bool MakeRoom(uint64_t bytes, uint32_t uses);
+  size_t LeastUsed(uint32_t* uses);
   bool Evict(size_t slot);
   bool Pinned(uint64_t key) const;
   struct Counters {

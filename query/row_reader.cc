@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -170,6 +171,23 @@ absl::Status RowReader::ReadRowRecords(uint32_t table, const RowPlaces& places,
     return absl::OkStatus();
   };
   return workers_.Split(rows.size() * blocks, 64, read);
+}
+
+absl::Status RowReader::ForEachTile(
+    uint32_t table,
+    const std::function<absl::Status(const TileId&, const TileDecoder&)>& take) const {
+  const TableGeometry& geometry = store_.geometry(table);
+  std::vector<uint32_t> groups(geometry.chunk_groups());
+  std::iota(groups.begin(), groups.end(), 0u);
+  const auto open = [&](size_t, const TileId& tile, std::string_view record) {
+    TileDecoder& decoder = ThreadDecoder();
+    LUTDB_RETURN_IF_ERROR(decoder.Open(geometry, tile, record));
+    return take(tile, decoder);
+  };
+  return workers_.Split(groups.size() * geometry.neuron_blocks(), 64,
+                        [&](uint64_t begin, uint64_t end) {
+                          return WalkTiles(store_, table, groups, begin, end, open);
+                        });
 }
 
 absl::Status RowReader::ReadGroup(uint32_t table, const RowPlaces& places, uint32_t group,

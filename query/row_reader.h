@@ -4,9 +4,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
+#include "coding/record.h"
 #include "query/row_places.h"
 #include "query/store_reader.h"
 #include "query/workers.h"
@@ -30,6 +32,12 @@ class RowReader {
   // DataLoss; the payload's own checksum is not computed, since it covers all codes.
   absl::Status ReadRows(uint32_t table, const RowPlaces& places,
                         absl::Span<const RowRequest> rows) const;
+
+  // Opens every record of a table of tiles and hands it to `take`, on several threads at a time;
+  // ends with the first error, take's own among them.
+  absl::Status ForEachTile(
+      uint32_t table,
+      const std::function<absl::Status(const TileId&, const TileDecoder&)>& take) const;
 
   // Decodes all stored codes of one chunk group for neuron blocks [block_begin, block_end) and
   // checks each record's payload. The rows lie one after the other as in the arena, but only the

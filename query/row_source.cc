@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <mutex>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -20,6 +21,11 @@ namespace {
 
 // Memory of the rows that one Pin may have to make.
 constexpr uint64_t kScratchBytes = 32 << 20;
+
+// Twice as many codes as can be made from slopes in the time that a row of a vector takes: from the
+// arena, and from its record.
+constexpr uint64_t kCodesPerWarmRow = 5;
+constexpr uint64_t kCodesPerColdRow = 32;
 
 }  // namespace
 
@@ -123,6 +129,14 @@ struct RowSource::State {
   std::vector<RowPlaces> places;
   std::unique_ptr<Arena> arena;  // null: off
 
+  // What batches are served from.
+  struct KeptSlopes {
+    bool asked = false;  // before, with whatever result
+    std::unique_ptr<const TableSlopes> slopes;
+  };
+  std::mutex slopes_mutex;
+  std::vector<KeptSlopes> slopes;  // by table
+
   absl::Status Check(uint32_t table, absl::Span<const ChunkCode> keys) const;
   absl::Status Pin(uint32_t table, PinnedRows* pinned, const Edits* edits);
   absl::Status PinKeys(uint32_t table, PinnedRows::State* pin, const Edits* edits);
@@ -142,6 +156,7 @@ absl::StatusOr<std::unique_ptr<RowSource>> RowSource::Create(const StoreReader& 
   auto state = std::make_unique<State>(store, options.threads);
   const size_t tables = store.manifest().tables.size();
   state->places.reserve(tables);
+  state->slopes.resize(tables);
   for (uint32_t table = 0; table < tables; ++table) {
     state->places.emplace_back(store.geometry(table));
   }
@@ -374,6 +389,28 @@ absl::Status RowSource::PinCodes(uint32_t table, absl::Span<const ChunkCode> wan
   }
   pinned->state_->keys.assign(wanted.begin(), wanted.end());
   return state_->Pin(table, pinned, edits);
+}
+
+absl::StatusOr<const TableSlopes*> RowSource::SlopesFor(uint32_t table, size_t vectors) {
+  State& state = *state_;
+  if (state.arena == nullptr || table >= state.places.size()) return nullptr;
+  // Each vector of a batch saves a row from memory, or from its record; all codes are made for it.
+  const ResidentTable* resident = state.arena->resident(table);
+  const bool warm = resident != nullptr && resident->complete();
+  const uint64_t codes = state.store.geometry(table).codes_max();
+  if (vectors * (warm ? kCodesPerWarmRow : kCodesPerColdRow) < codes * 2) return nullptr;
+  const std::lock_guard<std::mutex> lock(state.slopes_mutex);
+  State::KeptSlopes& kept = state.slopes[table];
+  if (!kept.asked) {
+    const uint64_t bytes = TableSlopes::BytesOf(state.store, table);
+    if (bytes > 0 && state.arena->Reserve(bytes)) {
+      auto read = TableSlopes::Read(state.store, state.reader, table);
+      if (!read.ok() || *read == nullptr) state.arena->GiveBack(bytes);
+      LUTDB_ASSIGN_OR_RETURN(kept.slopes, std::move(read));
+    }
+    kept.asked = true;
+  }
+  return kept.slopes.get();
 }
 
 ArenaStats RowSource::stats() const {

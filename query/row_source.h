@@ -12,6 +12,7 @@
 #include "coding/levels.h"
 #include "query/edits.h"
 #include "query/store_reader.h"
+#include "query/table_slopes.h"
 
 namespace lutdb {
 
@@ -86,6 +87,12 @@ class RowSource {
   // mirrored table is fetched once.
   absl::Status PinCodes(uint32_t table, absl::Span<const ChunkCode> wanted, PinnedRows* pinned,
                         const Edits* edits = nullptr);
+
+  // The slopes of a table, for batches that use many of its codes; read on the first call, kept
+  // within the arena's bytes. Null: the table has none, or there is no room for them. `vectors`:
+  // how many will be served; null as well when rows one by one cost less. Thread-safe; valid as
+  // long as the source.
+  absl::StatusOr<const TableSlopes*> SlopesFor(uint32_t table, size_t vectors);
 
   ArenaStats stats() const;
 

@@ -68,4 +68,9 @@ void TileCodes(const TableGeometry& geometry, const TileDecoder& decoder, uint32
   }
 }
 
+void SlopeCodes(const TableGeometry& geometry, const int32_t* slopes, uint32_t chunk,
+                uint32_t code_begin, uint32_t code_end, void* out, uint64_t stride_bytes) {
+  FromSlopes(geometry, slopes, chunk, code_begin, code_end, out, stride_bytes);
+}
+
 }  // namespace lutdb

@@ -14,4 +14,8 @@ namespace lutdb {
 void TileCodes(const TableGeometry& geometry, const TileDecoder& decoder, uint32_t chunk,
                uint32_t code_begin, uint32_t code_end, void* out, uint64_t stride_bytes);
 
+// The same from the chunk's own slopes, 64 for each position.
+void SlopeCodes(const TableGeometry& geometry, const int32_t* slopes, uint32_t chunk,
+                uint32_t code_begin, uint32_t code_end, void* out, uint64_t stride_bytes);
+
 }  // namespace lutdb

@@ -76,7 +76,8 @@ void ExpectSumsRight(const SmallStore& store, const Values& edited) {
       LookUpAdd sums(**reader, **rows, team);
       sums.Use(*edits);
       for (uint32_t table = 0; table < store.tables().size(); ++table) {
-        for (const size_t vectors : {size_t{0}, size_t{1}, size_t{2}, size_t{37}}) {
+        for (const size_t vectors : {size_t{0}, size_t{1}, size_t{2}, size_t{37}, size_t{530}}) {
+          if (vectors > 100 && table != 0 && table != 4) continue;  // more than one group
           const std::vector<uint16_t> codes =
               CodesOf(store.table(table), table, vectors, edited, &random);
           const std::vector<int32_t> expected =
@@ -93,6 +94,14 @@ void ExpectSumsRight(const SmallStore& store, const Values& edited) {
 
 TEST(LookUpAdd, ManyVectorsGetTheSumsOfEach) {
   const SmallStore store("look_up_add", ManySpecs());
+  ExpectSumsRight(store, {});
+}
+
+// More chunks than 16-bit sums of int8 entries can take, in more batches than one.
+TEST(LookUpAdd, ManyChunksOfNarrowEntriesDoNotOverflow) {
+  const SmallStore store(
+      "look_up_add_long",
+      {testing::SpecOf({.name = "long", .inputs = 700, .neurons = 70, .entry = EntryType::kI8})});
   ExpectSumsRight(store, {});
 }
 
