@@ -1,4 +1,4 @@
-// lutdb as model_speed.py asks it: model_speed_lutdb STORE TOKENS THREADS ARENA_BYTES.
+// lutdb as model_speed.py asks it: model_speed_lutdb STORE TOKENS THREADS ARENA_BYTES|reference.
 #include <absl/types/span.h>
 #include <fmt/format.h>
 
@@ -21,10 +21,11 @@ void Check(const absl::Status& status) {
 
 class LutdbEngine : public LanguageEngine {
  public:
-  LutdbEngine(const std::string& store, unsigned threads, uint64_t arena_bytes) {
+  LutdbEngine(const std::string& store, unsigned threads, const std::string& arena_bytes) {
     ModelOptions options;
+    options.reference = arena_bytes == "reference";
     options.store.threads = threads;
-    options.store.arena_bytes = arena_bytes;
+    options.store.arena_bytes = options.reference ? 0 : std::stoull(arena_bytes);
     auto model = Model::Open(store, options);
     Check(model.status());
     model_ = *std::move(model);
@@ -55,12 +56,11 @@ class LutdbEngine : public LanguageEngine {
 
 int main(int argc, char** argv) {
   if (argc != 5) {
-    fmt::print(stderr, "usage: model_speed_lutdb STORE TOKENS THREADS ARENA_BYTES\n");
+    fmt::print(stderr, "usage: model_speed_lutdb STORE TOKENS THREADS ARENA_BYTES|reference\n");
     return 2;
   }
   const auto tokens = lutdb::bench::ReadTokens(argv[2]);
-  lutdb::bench::LutdbEngine engine(argv[1], static_cast<unsigned>(std::stoul(argv[3])),
-                                   std::stoull(argv[4]));
+  lutdb::bench::LutdbEngine engine(argv[1], static_cast<unsigned>(std::stoul(argv[3])), argv[4]);
   lutdb::bench::Serve(tokens, &engine);
   return 0;
 }
