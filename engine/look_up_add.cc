@@ -104,7 +104,7 @@ absl::Status LookUpAdd::SumsOfMany(uint32_t table, size_t vectors, absl::Span<co
     }
     return absl::OkStatus();
   }
-  LUTDB_ASSIGN_OR_RETURN(const TableSlopes* slopes, rows_.SlopesFor(table, vectors));
+  const TableSlopes* slopes = rows_.SlopesFor(table, vectors);
   if (slopes != nullptr) {
     const TableEdits* edits = edits_ == nullptr ? nullptr : edits_->table(table);
     return packed_.Sums({.geometry = &geometry, .slopes = slopes, .edits = edits}, vectors, codes,

@@ -35,11 +35,13 @@ void PackedWalk::ListBatches(const TableGeometry& geometry) {
   const uint64_t rows_wanted = kPackedBytes / row_bytes;
   batches_.clear();
   rows_max_ = 0;
+  first_rows_.clear();
   for (uint32_t chunk = 0; chunk < geometry.chunks(); ++chunk) {
     const uint32_t codes = geometry.codes(chunk);
     const bool full = batches_.empty() || batches_.back().rows + codes > rows_wanted ||
                       batches_.back().count() == kernels::kPackedRowsMax;
     if (full) batches_.push_back({.chunk_begin = chunk, .chunk_end = chunk});
+    first_rows_.push_back({.row = batches_.back().rows, .codes = codes});
     batches_.back().chunk_end = chunk + 1;
     batches_.back().rows += codes;
     rows_max_ = std::max(rows_max_, batches_.back().rows);
@@ -52,19 +54,13 @@ void PackedWalk::ListBatches(const TableGeometry& geometry) {
 // end to the other.
 void PackedWalk::ListNumbers(const TableGeometry& geometry, size_t vectors, const uint16_t* codes) {
   numbers_.resize(vectors * geometry.chunks());
-  const size_t chunks = geometry.chunks();
-  for (const Batch& batch : batches_) {
-    uint16_t* numbers = numbers_.data() + vectors * batch.chunk_begin;
-    uint32_t first_row = 0;
-    for (uint32_t chunk = batch.chunk_begin; chunk < batch.chunk_end; ++chunk) {
-      const uint32_t code_count = geometry.codes(chunk);
-      uint16_t* to = numbers + (chunk - batch.chunk_begin);
-      for (size_t v = 0; v < vectors; ++v) {
-        const uint16_t code = codes[v * chunks + chunk];
-        LUTDB_CHECK(code < code_count);
-        to[v * batch.count()] = static_cast<uint16_t>(first_row + code);
+  for (size_t v = 0; v < vectors; ++v, codes += geometry.chunks()) {
+    for (const Batch& batch : batches_) {
+      uint16_t* to = numbers_.data() + vectors * batch.chunk_begin + v * batch.count();
+      for (uint32_t chunk = batch.chunk_begin; chunk < batch.chunk_end; ++chunk) {
+        LUTDB_CHECK(codes[chunk] < first_rows_[chunk].codes);
+        *to++ = static_cast<uint16_t>(first_rows_[chunk].row + codes[chunk]);
       }
-      first_row += code_count;
     }
   }
 }
@@ -80,7 +76,8 @@ void PackedWalk::WalkBlock(const Table& table, const Group& group, uint32_t bloc
   std::memset(slice->acc.get(), 0, numbers_of_neurons * sizeof(int32_t));
   const uint32_t neuron_begin = block * kBlockNeurons;
   size_t added = 0;
-  for (const Batch& batch : batches_) {
+  for (size_t b = 0; b < batches_.size(); ++b) {
+    const Batch& batch = batches_[b];
     Entry* to = rows;
     for (uint32_t chunk = batch.chunk_begin; chunk < batch.chunk_end; ++chunk) {
       table.slopes->AllCodes(block, chunk, to);
@@ -91,6 +88,12 @@ void PackedWalk::WalkBlock(const Table& table, const Group& group, uint32_t bloc
     if (added + batch.count() > kernels::kPackedRowsMax) {
       kernels::PassOnPacked(sums, group.vectors, added, slice->acc.get());
       added = 0;
+    }
+    if (b + 1 < batches_.size()) {
+      const Batch& next = batches_[b + 1];
+      for (uint32_t chunk = next.chunk_begin; chunk < next.chunk_end; ++chunk) {
+        table.slopes->Prefetch(block, chunk);
+      }
     }
     kernels::AddPacked(rows, numbers_.data() + group.vectors * batch.chunk_begin, batch.count(),
                        group.vectors, sums);

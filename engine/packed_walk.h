@@ -40,6 +40,11 @@ class PackedWalk {
     uint32_t rows = 0;
     uint32_t count() const { return chunk_end - chunk_begin; }
   };
+  // Where a chunk's packed rows are in its batch.
+  struct FirstRow {
+    uint32_t row = 0;
+    uint32_t codes = 0;
+  };
   // What one thread works in.
   struct Slice {
     AlignedArray<uint8_t> rows;
@@ -64,8 +69,9 @@ class PackedWalk {
   ThreadTeam& team_;
   std::vector<Slice> slices_;
   std::vector<Batch> batches_;
-  std::vector<uint16_t> numbers_;  // [batch][vector][chunk of the batch]: which packed row
-  uint32_t rows_max_ = 0;          // of any batch
+  std::vector<FirstRow> first_rows_;  // by chunk
+  std::vector<uint16_t> numbers_;     // [batch][vector][chunk of the batch]: which packed row
+  uint32_t rows_max_ = 0;             // of any batch
 };
 
 }  // namespace lutdb

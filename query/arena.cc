@@ -66,7 +66,7 @@ std::unique_ptr<Arena> Arena::Open(const Context& context, uint64_t limit_bytes)
 bool Arena::Reserve(uint64_t bytes) {
   const std::lock_guard<std::mutex> lock(reserved_mutex_);
   const uint64_t left = resident_bytes_ > 0 ? limit_bytes_ - std::min(limit_bytes_, resident_bytes_)
-                                            : limit_bytes_ / 2;
+                                            : limit_bytes_ / 4 * 3;
   if (bytes > left || reserved_bytes_ > left - bytes) return false;
   counters_.used_bytes += bytes;
   if (cache_ != nullptr && !cache_->Shrink()) {

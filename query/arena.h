@@ -57,7 +57,8 @@ class Arena {
   }
 
   // Takes bytes of the budget for something else than rows: what resident tables leave, or up to
-  // half of what rows have one by one, some of which are then dropped. False: there is no room.
+  // three quarters of what rows have one by one, some of which are then dropped. False: there is no
+  // room.
   bool Reserve(uint64_t bytes);
   void GiveBack(uint64_t bytes);
 

@@ -1,6 +1,7 @@
 #include "query/row_source.h"
 
 #include <algorithm>
+#include <atomic>
 #include <limits>
 #include <mutex>
 #include <tuple>
@@ -21,6 +22,8 @@ namespace {
 
 // Memory of the rows that one Pin may have to make.
 constexpr uint64_t kScratchBytes = 32 << 20;
+
+constexpr uint64_t kRowsPerTask = 16;  // made from slopes in a few microseconds each
 
 // Twice as many codes as can be made from slopes in the time that a row of a vector takes: from the
 // arena, and from its record.
@@ -131,9 +134,10 @@ struct RowSource::State {
 
   // What batches are served from.
   struct KeptSlopes {
-    bool asked = false;  // before, with whatever result
+    std::atomic<bool> asked{false};  // before, with whatever result
     std::unique_ptr<const TableSlopes> slopes;
   };
+  const TableSlopes* KeepSlopes(uint32_t table);
   std::mutex slopes_mutex;
   std::vector<KeptSlopes> slopes;  // by table
 
@@ -145,6 +149,7 @@ struct RowSource::State {
   absl::Status PinResident(uint32_t table, PinnedRows::State* pin);
   void PinCached(RowCache* cache, uint32_t table, PinnedRows::State* pin);
   absl::Status MakeMissing(uint32_t table, PinnedRows::State* pin);
+  absl::Status MakeRows(uint32_t table, absl::Span<const RowRequest> requests);
   void PutEdits(const TableEdits& edits, uint32_t table, PinnedRows::State* pin) const;
 };
 
@@ -156,7 +161,7 @@ absl::StatusOr<std::unique_ptr<RowSource>> RowSource::Create(const StoreReader& 
   auto state = std::make_unique<State>(store, options.threads);
   const size_t tables = store.manifest().tables.size();
   state->places.reserve(tables);
-  state->slopes.resize(tables);
+  state->slopes = std::vector<State::KeptSlopes>(tables);
   for (uint32_t table = 0; table < tables; ++table) {
     state->places.emplace_back(store.geometry(table));
   }
@@ -278,6 +283,37 @@ void RowSource::State::PinCached(RowCache* cache, uint32_t table, PinnedRows::St
   arena->counters().misses.fetch_add(pin->wanted.size() - hits, std::memory_order_relaxed);
 }
 
+// Reads them when they are asked for the first time, if there is room.
+const TableSlopes* RowSource::State::KeepSlopes(uint32_t table) {
+  KeptSlopes& kept = slopes[table];
+  if (kept.asked.load(std::memory_order_acquire)) return kept.slopes.get();
+  const std::lock_guard<std::mutex> lock(slopes_mutex);
+  if (kept.asked.load(std::memory_order_relaxed)) return kept.slopes.get();
+  const uint64_t bytes = TableSlopes::BytesOf(store, table);
+  if (bytes > 0 && arena->Reserve(bytes)) {
+    // A damaged record is reported by whoever needs it: such a table does without.
+    auto read = TableSlopes::Read(store, reader, table);
+    if (read.ok()) kept.slopes = *std::move(read);
+    if (kept.slopes == nullptr) arena->GiveBack(bytes);
+  }
+  kept.asked.store(true, std::memory_order_release);
+  return kept.slopes.get();
+}
+
+// From slopes where an arena has not room for all rows but for those; else from records.
+absl::Status RowSource::State::MakeRows(uint32_t table, absl::Span<const RowRequest> requests) {
+  const bool tight = arena != nullptr && arena->cache(table) != nullptr;
+  const TableSlopes* from = tight ? KeepSlopes(table) : nullptr;
+  if (from == nullptr) return reader.ReadRows(table, places[table], requests);
+  const uint64_t row_bytes = places[table].stride_bytes();
+  return workers.Split(requests.size(), kRowsPerTask, [&](uint64_t begin, uint64_t end) {
+    for (const RowRequest& row : requests.subspan(begin, end - begin)) {
+      from->Row(row.chunk, row.code, row_bytes, row.out);
+    }
+    return absl::OkStatus();
+  });
+}
+
 // Rows that no arena had are made in the pin's own memory.
 absl::Status RowSource::State::MakeMissing(uint32_t table, PinnedRows::State* pin) {
   const RowPlaces& in = places[table];
@@ -293,7 +329,7 @@ absl::Status RowSource::State::MakeMissing(uint32_t table, PinnedRows::State* pi
   pin->PlaceRequests(in.stride_bytes());
   pin->TakeWanted();
   const auto start = FillBudget::Clock::now();
-  LUTDB_RETURN_IF_ERROR(reader.ReadRows(table, in, pin->requests));
+  LUTDB_RETURN_IF_ERROR(MakeRows(table, pin->requests));
   if (arena == nullptr) return absl::OkStatus();
   arena->budget().Earn(FillBudget::Clock::now() - start);
   if (RowCache* cache = arena->cache(table)) cache->Offer(table, pin->wanted);
@@ -391,7 +427,7 @@ absl::Status RowSource::PinCodes(uint32_t table, absl::Span<const ChunkCode> wan
   return state_->Pin(table, pinned, edits);
 }
 
-absl::StatusOr<const TableSlopes*> RowSource::SlopesFor(uint32_t table, size_t vectors) {
+const TableSlopes* RowSource::SlopesFor(uint32_t table, size_t vectors) {
   State& state = *state_;
   if (state.arena == nullptr || table >= state.places.size()) return nullptr;
   // Each vector of a batch saves a row from memory, or from its record; all codes are made for it.
@@ -399,18 +435,7 @@ absl::StatusOr<const TableSlopes*> RowSource::SlopesFor(uint32_t table, size_t v
   const bool warm = resident != nullptr && resident->complete();
   const uint64_t codes = state.store.geometry(table).codes_max();
   if (vectors * (warm ? kCodesPerWarmRow : kCodesPerColdRow) < codes * 2) return nullptr;
-  const std::lock_guard<std::mutex> lock(state.slopes_mutex);
-  State::KeptSlopes& kept = state.slopes[table];
-  if (!kept.asked) {
-    const uint64_t bytes = TableSlopes::BytesOf(state.store, table);
-    if (bytes > 0 && state.arena->Reserve(bytes)) {
-      auto read = TableSlopes::Read(state.store, state.reader, table);
-      if (!read.ok() || *read == nullptr) state.arena->GiveBack(bytes);
-      LUTDB_ASSIGN_OR_RETURN(kept.slopes, std::move(read));
-    }
-    kept.asked = true;
-  }
-  return kept.slopes.get();
+  return state.KeepSlopes(table);
 }
 
 ArenaStats RowSource::stats() const {

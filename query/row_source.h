@@ -92,7 +92,7 @@ class RowSource {
   // within the arena's bytes. Null: the table has none, or there is no room for them. `vectors`:
   // how many will be served; null as well when rows one by one cost less. Thread-safe; valid as
   // long as the source.
-  absl::StatusOr<const TableSlopes*> SlopesFor(uint32_t table, size_t vectors);
+  const TableSlopes* SlopesFor(uint32_t table, size_t vectors);
 
   ArenaStats stats() const;
 

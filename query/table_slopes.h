@@ -1,7 +1,8 @@
 // The slopes of a whole table in memory: entries of any code in a few additions, without a record
-// being read. What many vectors are served from: making all codes of a chunk anew in the
-// second-level cache costs less than reading their rows from memory, since slopes take a
-// hundredth of the rows.
+// being read. Two uses. Many vectors: making all codes of a chunk anew in the second-level cache
+// costs less than reading their rows from memory, since slopes take a hundredth of the rows. Rows
+// that an arena has no room for: one code of all neurons is read from one end to the other of
+// what its chunk has here.
 #pragma once
 
 #include <cstdint>
@@ -33,20 +34,31 @@ class TableSlopes {
   // too), one after the other without gaps. out is aligned to 64 bytes.
   void AllCodes(uint32_t block, uint32_t chunk, void* out) const;
 
+  // Fetches into the cache what AllCodes will read.
+  void Prefetch(uint32_t block, uint32_t chunk) const;
+
+  // The row of one code: row_bytes of it (at least one entry, no more than whole blocks of 64
+  // neurons have); what lies beyond the last neuron is zero. out is aligned to 64 bytes.
+  void Row(uint32_t chunk, uint32_t code, uint64_t row_bytes, uint8_t* out) const;
+
  private:
   explicit TableSlopes(const TableGeometry& geometry);
   uint64_t FirstPosition(uint32_t chunk) const {
     return first_position_.empty() ? uint64_t{chunk} * positions_each_ : first_position_[chunk];
   }
+  uint64_t Positions(uint32_t chunk) const {
+    return first_position_.empty() ? positions_each_ : geometry_.positions(chunk).size();
+  }
   const int32_t* At(uint32_t block, uint32_t chunk) const {
-    return slopes_.get() + (block * positions_ + FirstPosition(chunk)) * kBlockNeurons;
+    const uint64_t row = FirstPosition(chunk) * blocks_ + block * Positions(chunk);
+    return slopes_.get() + row * kBlockNeurons;
   }
 
   const TableGeometry& geometry_;
   uint64_t positions_each_ = 0;           // of each chunk when all are alike
   std::vector<uint64_t> first_position_;  // by chunk; else
-  uint64_t positions_ = 0;                // of all chunks
-  AlignedArray<int32_t> slopes_;          // [neuron block][position][64]
+  const uint64_t blocks_;
+  AlignedArray<int32_t> slopes_;  // [chunk][neuron block][position][64]
 };
 
 }  // namespace lutdb

@@ -141,6 +141,14 @@ void ProductCodes(const int64_t* slopes, const Levels* levels, uint32_t position
 void ProductCodes(const int64_t* slopes, const Levels* levels, uint32_t positions, int shift,
                   uint32_t code_begin, uint32_t code_end, int8_t* out, size_t out_stride);
 
+// One code for many blocks of 64 neurons, by shifted additions (product_row.cc). slopes: block
+// after block, each positions x 64; levels: of the code, one per position. Block b goes to
+// out + 64 * b. F = 16 for i16, 24 for i8; 1 to 16 positions.
+void ProductRow(const int32_t* slopes, const int32_t* levels, uint32_t positions, size_t blocks,
+                int16_t* out);
+void ProductRow(const int32_t* slopes, const int32_t* levels, uint32_t positions, size_t blocks,
+                int8_t* out);
+
 // The same where levels lie at uneven distances: `levels` has one row of `positions` levels for
 // each code to be made (codes of them), and every entry is made by multiplying. Any shift.
 void UnevenProductCodes(const int32_t* slopes, const int32_t* levels, uint32_t positions, int shift,

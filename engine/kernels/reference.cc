@@ -112,6 +112,25 @@ void PassOnPackedOf(Sum* sums, size_t vectors, int32_t* acc) {
   }
 }
 
+template <typename Entry>
+void ProductRowOf(const int32_t* slopes, const int32_t* levels, uint32_t positions, size_t blocks,
+                  Entry* out) {
+  const int shift = 32 - 8 * static_cast<int>(sizeof(Entry));
+  const int64_t half = int64_t{1} << (shift - 1);
+  int32_t first = 0;
+  for (uint32_t p = 0; p < positions && first == 0; ++p) first = levels[p];
+  for (size_t b = 0; b < blocks; ++b, slopes += positions * kTileNeurons) {
+    for (uint32_t n = 0; n < kTileNeurons; ++n) {
+      int64_t sum = 0;
+      for (uint32_t p = 0; p < positions; ++p) {
+        sum += int64_t{slopes[p * kTileNeurons + n]} * levels[p];
+      }
+      const int64_t entry = first < 0 ? -((half - sum) >> shift) : (sum + half) >> shift;
+      out[b * kTileNeurons + n] = static_cast<Entry>(entry);
+    }
+  }
+}
+
 // Straight from the definition: levels of the code, sum, round half up; the negated entry of the
 // mirrored code when the first level that is not zero is negative.
 template <typename Slope, typename Entry>
@@ -223,6 +242,16 @@ void PassOnPacked(int32_t* sums, size_t vectors, size_t, int32_t* acc) {
 
 void PassOnPacked(int16_t* sums, size_t vectors, size_t, int32_t* acc) {
   PassOnPackedOf(sums, vectors, acc);
+}
+
+void ProductRow(const int32_t* slopes, const int32_t* levels, uint32_t positions, size_t blocks,
+                int16_t* out) {
+  ProductRowOf(slopes, levels, positions, blocks, out);
+}
+
+void ProductRow(const int32_t* slopes, const int32_t* levels, uint32_t positions, size_t blocks,
+                int8_t* out) {
+  ProductRowOf(slopes, levels, positions, blocks, out);
 }
 
 void ScaleSums(const int32_t* acc, const float* step, const float* bias, float scale,

@@ -50,6 +50,11 @@ void ProductCodes(const int64_t* slopes, const Levels* levels, uint32_t position
 void ProductCodes(const int64_t* slopes, const Levels* levels, uint32_t positions, int shift,
                   uint32_t code_begin, uint32_t code_end, int8_t* out, size_t out_stride);
 
+void ProductRow(const int32_t* slopes, const int32_t* levels, uint32_t positions, size_t blocks,
+                int16_t* out);
+void ProductRow(const int32_t* slopes, const int32_t* levels, uint32_t positions, size_t blocks,
+                int8_t* out);
+
 void UnevenProductCodes(const int32_t* slopes, const int32_t* levels, uint32_t positions, int shift,
                         uint32_t codes, int16_t* out, size_t out_stride);
 void UnevenProductCodes(const int32_t* slopes, const int32_t* levels, uint32_t positions, int shift,

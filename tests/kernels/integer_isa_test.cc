@@ -276,6 +276,56 @@ void CompareProductCodes(const std::vector<Levels>& levels, uint32_t seed, bool 
   }
 }
 
+// One code of several blocks is what the codes of each block are, and what the oracle says.
+template <typename Entry>
+void CompareProductRows(const std::vector<Levels>& levels, size_t blocks) {
+  const auto positions = static_cast<uint32_t>(levels.size());
+  constexpr int kShift = sizeof(Entry) == 1 ? 24 : 16;
+  const double limit = sizeof(Entry) == 1 ? 127.0 : 32767.0;
+  std::mt19937_64 random(blocks);
+  const size_t block_slopes = size_t{positions} * 64;
+  AlignedArray<int32_t> slopes = MakeAligned<int32_t>(blocks * block_slopes);
+  for (size_t i = 0; i < blocks * block_slopes; ++i) {
+    const Levels& range = levels[i / 64 % positions];
+    const double share =
+        limit * (int64_t{1} << kShift) / positions / std::max(range.max, -range.min);
+    slopes[i] = static_cast<int32_t>(share * (static_cast<double>(random() % 2001) / 1000.0 - 1.0));
+  }
+  uint32_t codes = 1;
+  for (const Levels& range : levels) codes *= CountOf(range);
+  for (uint32_t code = 0; code < codes; code += 1 + codes / 300) {
+    std::vector<int32_t> level(positions);
+    for (uint32_t p = positions, rest = code; p-- > 0; rest /= CountOf(levels[p])) {
+      level[p] = levels[p].min + static_cast<int32_t>(rest % CountOf(levels[p])) * levels[p].stride;
+    }
+    Guarded<Entry> found(blocks * 64);
+    std::vector<Entry> expected(blocks * 64), by_codes(blocks * 64);
+    ProductRow(slopes.get(), level.data(), positions, blocks, found.data());
+    reference::ProductRow(slopes.get(), level.data(), positions, blocks, expected.data());
+    for (size_t b = 0; b < blocks; ++b) {
+      reference::ProductCodes(slopes.get() + b * block_slopes, levels.data(), positions, kShift,
+                              code, code + 1, by_codes.data() + b * 64, 64);
+    }
+    ASSERT_TRUE(SameBits(found.data(), expected.data(), expected.size())) << "code " << code;
+    ASSERT_TRUE(SameBits(found.data(), by_codes.data(), by_codes.size())) << "code " << code;
+    found.ExpectIntact();
+  }
+}
+
+TEST_P(Integer, ProductRow) {
+  for (const std::vector<Levels>& chunk : {std::vector<Levels>{SignedLevels(8)},
+                                           {UnsignedLevels(8)},
+                                           {SignedLevels(1)},
+                                           {SignedLevels(4), SignedLevels(4)},
+                                           {SignedLevels(3), UnsignedLevels(2), SignedLevels(1)},
+                                           std::vector<Levels>(16, SignedLevels(1))}) {
+    for (const size_t blocks : {1, 3}) {
+      CompareProductRows<int8_t>(chunk, blocks);
+      CompareProductRows<int16_t>(chunk, blocks);
+    }
+  }
+}
+
 TEST_P(Integer, NarrowProductCodes) {
   for (int bits = 1; bits <= 8; ++bits) {
     CompareProductCodes<int32_t, int16_t>({SignedLevels(bits)}, 1, true);
