@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <exception>
 
+#include "base/hand_over.h"
 #include "base/status.h"
 
 namespace lutdb {
@@ -42,16 +43,21 @@ class ThreadTeam {
       if (items > 0) body(0u, size_t{0}, items);
       return absl::OkStatus();
     }
+    HandOver hand_over;
     const auto run = [&](size_t slice) {
+      hand_over.Take();
       const size_t begin = granules * slice / slices * granule;
       const size_t end = std::min(items, granules * (slice + 1) / slices * granule);
       body(static_cast<unsigned>(slice), begin, end);
+      hand_over.Give();
     };
+    hand_over.Give();
     try {
       arena_.execute([&] { tbb::parallel_for(size_t{0}, slices, run, tbb::static_partitioner()); });
     } catch (const std::exception& error) {
       return ResourceExhausted("cannot run {} threads: {}; use fewer", slices, error.what());
     }
+    hand_over.Take();
     return absl::OkStatus();
   }
 

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <thread>
 
+#include "base/hand_over.h"
 #include "base/status.h"
 
 namespace lutdb {
@@ -33,14 +34,12 @@ absl::Status Workers::Split(uint64_t count, uint64_t grain,
   std::mutex mutex;
   absl::Status first_error;
   std::atomic<bool> failed{false};
-  // oneTBB hands work over and back with the same ordering; said once more, in code that
-  // ThreadSanitizer sees (oneTBB's library is not instrumented).
-  std::atomic<uint64_t> handed_over{0};
+  HandOver hand_over;
   const auto run = [&](uint64_t begin, uint64_t end) {
     if (failed.load(std::memory_order_relaxed)) return;
-    (void)handed_over.load(std::memory_order_acquire);
+    hand_over.Take();
     absl::Status status = body(begin, end);
-    handed_over.fetch_add(1, std::memory_order_release);
+    hand_over.Give();
     if (status.ok()) return;
     failed.store(true, std::memory_order_relaxed);
     std::lock_guard<std::mutex> lock(mutex);
@@ -52,13 +51,13 @@ absl::Status Workers::Split(uint64_t count, uint64_t grain,
     } else {
       // Two pieces a thread: enough to even out, few enough to keep each a long run of keys.
       const uint64_t pieces = std::min<uint64_t>(count / grain, uint64_t{threads_} * 2);
-      handed_over.fetch_add(1, std::memory_order_release);
+      hand_over.Give();
       state_->arena.execute([&] {
         tbb::parallel_for(uint64_t{0}, pieces, [&](uint64_t piece) {
           run(count * piece / pieces, count * (piece + 1) / pieces);
         });
       });
-      (void)handed_over.load(std::memory_order_acquire);
+      hand_over.Take();
     }
   } catch (const std::exception& error) {
     return ResourceExhausted("work could not be split over {} threads: {}", threads_, error.what());
