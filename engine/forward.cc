@@ -177,16 +177,31 @@ absl::Status Forward::RunTable(const Step& step) {
     }
     set.scale = set.coder->Encode(input.numbers.get(), set.codes.get());
   }
-  LUTDB_RETURN_IF_ERROR(look_up_add_->Sums(
-      table.spec->id, absl::MakeConstSpan(set.codes.get(), set.coder->chunks()), plan_->acc.get()));
+  LUTDB_ASSIGN_OR_RETURN(const int32_t* acc, SumsOf(step));
   if (observer_) {
     observer_({.step = step,
                .codes = absl::MakeConstSpan(set.codes.get(), set.coder->chunks()),
                .scale = set.scale,
-               .acc = absl::MakeConstSpan(plan_->acc.get(), table.spec->neurons)});
+               .acc = absl::MakeConstSpan(acc, table.spec->neurons)});
   }
-  kernels::ScaleSums(plan_->acc.get(), table.step.data(), bias, set.scale, table.spec->neurons, y);
+  kernels::ScaleSums(acc, table.step.data(), bias, set.scale, table.spec->neurons, y);
   return absl::OkStatus();
+}
+
+// Those of all tables that read the same codes are made when the first of them is run.
+absl::StatusOr<const int32_t*> Forward::SumsOf(const Step& step) {
+  CodeSet& set = *step.codes;
+  const auto codes = absl::MakeConstSpan(set.codes.get(), set.coder->chunks());
+  if (step.makes_codes) {
+    set.summed = false;
+    if (set.tables.size() > 1) {
+      LUTDB_ASSIGN_OR_RETURN(set.summed,
+                             look_up_add_->SumsTogether(set.tables, codes, set.sums.get()));
+    }
+  }
+  if (set.summed) return set.sums.get() + step.sums_at;
+  LUTDB_RETURN_IF_ERROR(look_up_add_->Sums(step.table->spec->id, codes, plan_->acc.get()));
+  return plan_->acc.get();
 }
 
 void Forward::RunRope(const Step& step) {

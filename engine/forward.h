@@ -93,6 +93,7 @@ class Forward {
   size_t LanesFor(size_t count);
   absl::Status RunStep(const Step& step);
   absl::Status RunTable(const Step& step);
+  absl::StatusOr<const int32_t*> SumsOf(const Step& step);
   absl::Status RunIntegerStep(const Step& step);
   void SetAngles();
   void RunRope(const Step& step);

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "base/status.h"
 #include "engine/kernels/kernels.h"
 
 namespace lutdb {
@@ -47,6 +48,26 @@ absl::Status LookUpAdd::Sums(uint32_t table, absl::Span<const uint16_t> codes, i
     LUTDB_RETURN_IF_ERROR(added);
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<bool> LookUpAdd::SumsTogether(absl::Span<const uint32_t> tables,
+                                             absl::Span<const uint16_t> codes, int32_t* acc) {
+  const uint64_t row_bytes = rows_.SideBySide(tables);
+  const auto changed = [&](uint32_t table) {
+    return (edits_ != nullptr && edits_->table(table) != nullptr) ||
+           (faults_ != nullptr && faults_->Damages(table));
+  };
+  if (row_bytes == 0 || std::any_of(tables.begin(), tables.end(), changed)) return false;
+  const TableGeometry& geometry = store_.geometry(tables.front());
+  LUTDB_CHECK(codes.size() == geometry.chunks());
+  const bool narrow = geometry.entry() == EntryType::kI8;
+  const auto sums = static_cast<uint32_t>(row_bytes / EntryBytes(geometry.entry()));
+  std::memset(acc, 0, sizeof(int32_t) * sums);
+  LUTDB_RETURN_IF_ERROR(rows_.Pin(tables.front(), 0, codes, &pinned_));
+  const absl::Status added = narrow ? AddPinned<int8_t>(sums, acc) : AddPinned<int16_t>(sums, acc);
+  pinned_.Release();
+  LUTDB_RETURN_IF_ERROR(added);
+  return true;
 }
 
 // Chunks of the next block: their rows fit one pin and the last-level cache.

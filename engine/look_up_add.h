@@ -34,6 +34,13 @@ class LookUpAdd {
   // overwritten.
   absl::Status Sums(uint32_t table, absl::Span<const uint16_t> codes, int32_t* acc);
 
+  // The same for several tables that are looked up with the same codes, in one walk over rows that
+  // hold them all. acc: for each table one sum per neuron, then unused ones to the end of its row
+  // (RowStrideBytes). False, and nothing is summed, when their rows do not lie side by side or are
+  // edited or damaged.
+  absl::StatusOr<bool> SumsTogether(absl::Span<const uint32_t> tables,
+                                    absl::Span<const uint16_t> codes, int32_t* acc);
+
   // The same for many vectors in one walk of the table, so that a row that several of them use is
   // fetched once. codes: `vectors` times one per chunk, vector after vector; acc: `vectors` times
   // one per neuron, overwritten. The sums are those of one call of Sums for each vector.

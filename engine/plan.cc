@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "db/keys.h"
 #include "engine/kernels/kernels.h"
+#include "query/row_places.h"
 
 namespace lutdb {
 namespace {
@@ -58,6 +59,7 @@ class Planner {
   absl::Status LoadParameters(const Op& op, Step* step);
   absl::StatusOr<CodeSet*> FindCodes(const TableSpec& spec, uint32_t value, bool* added);
   absl::Status PlanRope(const Op& op, Step* step);
+  void PlaceSums(CodeSet* set);
   absl::Status CheckCodesWidth(const Op& op, const ValueBuffer& codes, uint32_t table) const;
 
   const StoreReader& store_;
@@ -81,7 +83,21 @@ absl::Status Planner::Run() {
     LUTDB_RETURN_IF_ERROR(PlanStep(op));
     if (plan_.graph.ops[op].kind == OpKind::kAttention) plan_.context_steps = op + 1;
   }
+  for (const auto& set : plan_.code_sets) PlaceSums(set.get());
   return plan_.reference ? HoldWeights() : absl::OkStatus();
+}
+
+// Gives the tables that read the same codes a place each for their sums.
+void Planner::PlaceSums(CodeSet* set) {
+  size_t sums = 0;
+  for (Step& step : plan_.steps) {
+    if (step.codes != set || step.op->kind != OpKind::kTable) continue;
+    const TableGeometry& geometry = *step.table->geometry;
+    step.sums_at = sums;
+    sums += RowStrideBytes(geometry) / EntryBytes(geometry.entry());
+    set->tables.push_back(step.op->table);
+  }
+  if (set->tables.size() > 1) set->sums = MakeAligned<int32_t>(sums);
 }
 
 absl::Status Planner::PlanTables() {

@@ -47,6 +47,11 @@ struct CodeSet {
   std::unique_ptr<InputCoder> coder;
   AlignedArray<uint16_t> codes;
   float scale = 0;
+  // The tables that read it, in the order of their ops, and room for the sums of all of them, made
+  // at once by the first one where the store can (LookUpAdd::SumsTogether). One alone: no room.
+  std::vector<uint32_t> tables;
+  AlignedArray<int32_t> sums;
+  bool summed = false;  // sums are of these codes
 };
 
 // Which arithmetic a step does on values of the graph; what integer-only networks promise.
@@ -64,6 +69,7 @@ struct Step {
   TableState* table = nullptr;  // kTable, kTableSums
   CodeSet* codes = nullptr;     // kTable; kInputCodes (the coder alone)
   bool makes_codes = false;     // the first reader of `codes`
+  size_t sums_at = 0;           // its sums in codes->sums
   std::vector<float> weight;    // norms and scale-shift
   std::vector<float> shift;
   std::unique_ptr<EmbeddingRows> embedding;

@@ -56,8 +56,8 @@ std::unique_ptr<Arena> Arena::Open(const Context& context, uint64_t limit_bytes)
   arena->residents_.resize(places.size());
   arena->AddTables(whole, on_disk ? arena->TakeIndex() : arena->EmptyIndex());
   if (whole && context.workers->threads() > 1) {
-    std::vector<ResidentTable*> tables;
-    for (const auto& table : arena->residents_) tables.push_back(table.get());
+    std::vector<ResidentPanel*> tables;
+    for (const Resident& table : arena->residents_) tables.push_back(table.panel);
     arena->ahead_ = std::make_unique<FillAhead>(std::move(tables));
   }
   return arena;
@@ -122,16 +122,73 @@ ArenaIndex Arena::TakeIndex() {
     return empty;
   }
   for (size_t table = 0; table < empty.tables.size(); ++table) {
-    if (index->tables[table].rows != empty.tables[table].rows ||
-        index->tables[table].stride_bytes != empty.tables[table].stride_bytes) {
-      return empty;
-    }
+    if (index->tables[table].rows != empty.tables[table].rows) return empty;
   }
   return *std::move(index);
 }
 
+// A file that cannot be had gives way to anonymous memory. Null: not even that.
+std::unique_ptr<ArenaFile> Arena::OpenFile(uint32_t table, ArenaFile::Options options) {
+  if (!directory_.empty()) options.path = ArenaFilePath(context_.store->path(), table);
+  auto file = ArenaFile::Open(options);
+  if (!file.ok() && !directory_.empty()) {
+    options.path.clear();
+    file = ArenaFile::Open(options);
+  }
+  return file.ok() ? *std::move(file) : nullptr;
+}
+
+void Arena::AddPanel(const Panel& panel, const ArenaIndex& kept) {
+  const uint32_t first = panel.front();
+  const TableGeometry& geometry = context_.store->geometry(first);
+  ResidentPanel::Context context = {.reader = context_.reader,
+                                    .workers = context_.workers,
+                                    .group_chunks = geometry.tile_chunks(),
+                                    .block_bytes = kBlockNeurons * EntryBytes(geometry.entry()),
+                                    .counters = &counters_,
+                                    .budget = &budget_};
+  for (const uint32_t table : panel) {
+    const RowPlaces& places = (*context_.places)[table];
+    context.columns.push_back({.table = table,
+                               .places = &places,
+                               .neuron_blocks = context_.store->geometry(table).neuron_blocks(),
+                               .offset = context.row_bytes});
+    context.row_bytes += places.stride_bytes();
+    // Left from when the table was alone, or cached.
+    if (table != first && !directory_.empty()) {
+      (void)RemovePath(ArenaFilePath(context_.store->path(), table));
+    }
+  }
+  const uint64_t rows = (*context_.places)[first].rows();
+  if (rows > kTableBytesMax / context.row_bytes) return;  // served without
+  const ArenaIndexTable& before = kept.tables[first];
+  const bool keep = before.residency == Residency::kWhole &&
+                    before.stride_bytes == context.row_bytes && !before.units.empty();
+  auto file = OpenFile(first, {.bytes = rows * context.row_bytes, .keep = keep});
+  if (file == nullptr) return;
+  const std::vector<ArenaUnit> units = file->kept() ? before.units : std::vector<ArenaUnit>();
+  panels_.push_back(std::make_unique<ResidentPanel>(std::move(context), std::move(file), units));
+  uint64_t offset = 0;
+  for (const uint32_t table : panel) {
+    residents_[table] = {.panel = panels_.back().get(), .offset = offset};
+    offset += (*context_.places)[table].stride_bytes();
+  }
+}
+
+void Arena::AddCached(uint32_t table, const ArenaIndex& kept, uint64_t kept_bytes) {
+  const RowPlaces& places = (*context_.places)[table];
+  if (places.rows() > kTableBytesMax / places.stride_bytes()) return;
+  const ArenaIndexTable& before = kept.tables[table];
+  const bool keep = before.residency == Residency::kRows && !before.units.empty() &&
+                    before.stride_bytes == places.stride_bytes() && kept_bytes <= limit_bytes_;
+  auto file = OpenFile(table, {.bytes = places.bytes(), .keep = keep, .random = true});
+  if (file == nullptr) return;
+  const std::vector<ArenaUnit> units = file->kept() ? before.units : std::vector<ArenaUnit>();
+  if (cache_ == nullptr) cache_ = std::make_unique<RowCache>(limit_bytes_, &counters_, &budget_);
+  cache_->AddTable(table, &places, std::move(file), units);
+}
+
 void Arena::AddTables(bool whole, const ArenaIndex& kept) {
-  const std::vector<RowPlaces>& places = *context_.places;
   // With a smaller budget than before, rows row by row would begin beyond it: start empty then.
   uint64_t kept_bytes = 0;
   for (const ArenaIndexTable& table : kept.tables) {
@@ -139,44 +196,12 @@ void Arena::AddTables(bool whole, const ArenaIndex& kept) {
       kept_bytes += table.units.size() * (table.stride_bytes + kPageBytes);
     }
   }
-  for (uint32_t table = 0; table < places.size(); ++table) {
-    const TableSpec& spec = context_.store->spec(table);
-    const TableGeometry& geometry = context_.store->geometry(table);
-    if (places[table].rows() > kTableBytesMax / places[table].stride_bytes()) continue;
-    const bool resident = whole && spec.layout == Layout::kTile;
-    const Residency residency = resident ? Residency::kWhole : Residency::kRows;
-    const ArenaIndexTable& before = kept.tables[table];
-    const bool keep = before.residency == residency && !before.units.empty() &&
-                      (resident || kept_bytes <= limit_bytes_);
-    ArenaFile::Options options;
-    options.bytes = places[table].bytes();
-    options.keep = keep;
-    options.random = !resident;
-    if (!directory_.empty()) options.path = ArenaFilePath(context_.store->path(), table);
-    auto file = ArenaFile::Open(options);
-    if (!file.ok() && !directory_.empty()) {
-      options.path.clear();
-      file = ArenaFile::Open(options);
-    }
-    if (!file.ok()) continue;  // this table is served without
-    const std::vector<ArenaUnit> units = (*file)->kept() ? before.units : std::vector<ArenaUnit>();
-    if (!resident) {
-      if (cache_ == nullptr)
-        cache_ = std::make_unique<RowCache>(limit_bytes_, &counters_, &budget_);
-      cache_->AddTable(table, &places[table], *std::move(file), units);
+  for (const Panel& panel : PanelsOf(*context_.store, *context_.places)) {
+    if (whole && context_.store->spec(panel.front()).layout == Layout::kTile) {
+      AddPanel(panel, kept);
       continue;
     }
-    residents_[table] = std::make_unique<ResidentTable>(
-        ResidentTable::Context{.reader = context_.reader,
-                               .workers = context_.workers,
-                               .places = &places[table],
-                               .table = table,
-                               .neuron_blocks = geometry.neuron_blocks(),
-                               .group_chunks = geometry.tile_chunks(),
-                               .block_bytes = kBlockNeurons * EntryBytes(geometry.entry()),
-                               .counters = &counters_,
-                               .budget = &budget_},
-        *std::move(file), units);
+    for (const uint32_t table : panel) AddCached(table, kept, kept_bytes);
   }
 }
 
@@ -189,7 +214,10 @@ void Arena::SaveIndex() const {
   ArenaIndex index = EmptyIndex();
   bool any = false;
   for (uint32_t table = 0; table < index.tables.size(); ++table) {
-    if (residents_[table] != nullptr) index.tables[table] = residents_[table]->Index();
+    const Resident& resident = residents_[table];
+    if (resident.panel != nullptr && resident.offset == 0) {
+      index.tables[table] = resident.panel->Index();
+    }
     if (cache(table) != nullptr) index.tables[table] = cache(table)->Index(table);
     any = any || !index.tables[table].units.empty();
   }

@@ -1,13 +1,15 @@
 // The arena: the cache of decoded rows that the hot path reads, in STORE/arena.
 //
 //   arena/lock       held (flock) by the process whose arena this is; others run without
-//   arena/N.rows     rows of table N, [chunk][stored code][neurons padded to 64 bytes], sparse
+//   arena/N.rows     rows of table N, [chunk][stored code][neurons padded to 64 bytes], sparse; of
+//                    all tables of a panel (panels.h), row by row side by side, where N is its
+//                    first one
 //   arena/index      what is in them, while no process has them open (arena_index.h)
 //
 // Goals: bounded, never wrong, safe to delete, reusable after a restart, and never the reason that
 // a run fails: where the directory cannot be written (read-only medium, full disk) the rows lie in
 // anonymous memory. When all tables fit the budget they become resident by chunk groups and stay
-// (resident_table.h); else row by row, by frequency (row_cache.h).
+// (resident_panel.h); else row by row, by frequency (row_cache.h).
 // Rejected: huge tables through RocksDB's block cache alone (2 us a row against 50 ns), slots with
 // headers between rows (rows would not be where their number says).
 #pragma once
@@ -20,7 +22,8 @@
 
 #include "base/file.h"
 #include "query/fill_ahead.h"
-#include "query/resident_table.h"
+#include "query/panels.h"
+#include "query/resident_panel.h"
 #include "query/row_cache.h"
 #include "query/row_places.h"
 #include "query/row_reader.h"
@@ -46,7 +49,9 @@ class Arena {
   ~Arena();
 
   // At most one of the two is not null for a table; both are when its rows cannot be mapped.
-  ResidentTable* resident(uint32_t table) const { return residents_[table].get(); }
+  ResidentPanel* resident(uint32_t table) const { return residents_[table].panel; }
+  // Where the table's part of a row begins in the panel's row, in bytes.
+  uint64_t offset(uint32_t table) const { return residents_[table].offset; }
   RowCache* cache(uint32_t table) const {
     return cache_ != nullptr && cache_->Holds(table) ? cache_.get() : nullptr;
   }
@@ -69,6 +74,13 @@ class Arena {
  private:
   explicit Arena(const Context& context) : context_(context) {}
   ArenaIndex TakeIndex();
+  struct Resident {
+    ResidentPanel* panel = nullptr;
+    uint64_t offset = 0;
+  };
+  void AddPanel(const Panel& panel, const ArenaIndex& kept);
+  void AddCached(uint32_t table, const ArenaIndex& kept, uint64_t kept_bytes);
+  std::unique_ptr<ArenaFile> OpenFile(uint32_t table, ArenaFile::Options options);
   void AddTables(bool whole, const ArenaIndex& kept);
   void SaveIndex() const;
   ArenaIndex EmptyIndex() const;
@@ -83,7 +95,8 @@ class Arena {
   std::unique_ptr<FileLock> lock_;  // of the directory; released last
   ArenaCounters counters_;
   FillBudget budget_;
-  std::vector<std::unique_ptr<ResidentTable>> residents_;  // one per table, or null
+  std::vector<std::unique_ptr<ResidentPanel>> panels_;
+  std::vector<Resident> residents_;  // one per table
   std::unique_ptr<RowCache> cache_;
   std::unique_ptr<FillAhead> ahead_;  // null: one thread only, or nothing to fill
 };

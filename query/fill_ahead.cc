@@ -14,7 +14,8 @@ FillAhead::~FillAhead() {
 }
 
 void FillAhead::Missed(uint32_t table) {
-  const uint32_t next = table + 1;
+  uint32_t next = table + 1;
+  while (next < tables_.size() && tables_[next] == tables_[table]) ++next;  // of the same panel
   if (next >= tables_.size() || tables_[next] == nullptr || tables_[next]->complete()) return;
   const std::lock_guard<std::mutex> lock(mutex_);
   if (asked_ && wanted_ == next) return;

@@ -10,14 +10,14 @@
 #include <thread>
 #include <vector>
 
-#include "query/resident_table.h"
+#include "query/resident_panel.h"
 
 namespace lutdb {
 
 class FillAhead {
  public:
   // tables: by number, null where a table is not resident; they outlive it.
-  explicit FillAhead(std::vector<ResidentTable*> tables) : tables_(std::move(tables)) {}
+  explicit FillAhead(std::vector<ResidentPanel*> tables) : tables_(std::move(tables)) {}
   // Waits for the group that is being filled.
   ~FillAhead();
   FillAhead(const FillAhead&) = delete;
@@ -29,7 +29,7 @@ class FillAhead {
  private:
   void Run();
 
-  const std::vector<ResidentTable*> tables_;
+  const std::vector<ResidentPanel*> tables_;
   std::mutex mutex_;
   std::condition_variable wake_;
   uint32_t wanted_ = 0;  // number of the table to fill

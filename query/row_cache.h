@@ -24,7 +24,7 @@
 #include "absl/types/span.h"
 #include "query/arena_file.h"
 #include "query/arena_index.h"
-#include "query/resident_table.h"
+#include "query/resident_panel.h"
 #include "query/row_places.h"
 
 namespace lutdb {

@@ -21,9 +21,13 @@ RowPlaces::Chunk RowPlaces::Describe(const TableGeometry& geometry, uint32_t chu
   return place;
 }
 
-RowPlaces::RowPlaces(const TableGeometry& geometry) : chunks_(geometry.chunks()) {
+uint64_t RowStrideBytes(const TableGeometry& geometry) {
   const uint64_t row_bytes = uint64_t{geometry.neurons()} * EntryBytes(geometry.entry());
-  stride_bytes_ = (row_bytes + kCacheLineBytes - 1) / kCacheLineBytes * kCacheLineBytes;
+  return (row_bytes + kCacheLineBytes - 1) / kCacheLineBytes * kCacheLineBytes;
+}
+
+RowPlaces::RowPlaces(const TableGeometry& geometry)
+    : chunks_(geometry.chunks()), stride_bytes_(RowStrideBytes(geometry)) {
   if (geometry.uniform()) {
     uniform_ = Describe(geometry, 0);
     rows_ = uint64_t{chunks_} * uniform_.stored();

@@ -11,6 +11,9 @@
 
 namespace lutdb {
 
+// From row to row of a table alone: its entries, padded to whole cache lines.
+uint64_t RowStrideBytes(const TableGeometry& geometry);
+
 // One looked-up row: its number among the stored rows of the table, and whether it is negated.
 struct RowPlace {
   uint64_t row = 0;
@@ -32,6 +35,10 @@ class RowPlaces {
   uint64_t first_row(uint32_t chunk) const {
     if (chunk == chunks_) return rows_;
     return lists_.empty() ? uint64_t{chunk} * uniform_.stored() : lists_[chunk].first_row;
+  }
+  // Every code of every chunk is found at the same number in both.
+  bool SameNumbers(const RowPlaces& other) const {
+    return chunks_ == other.chunks_ && uniform_ == other.uniform_ && lists_ == other.lists_;
   }
   // The chunk that a row belongs to.
   uint32_t ChunkOf(uint64_t row) const;
@@ -59,6 +66,7 @@ class RowPlaces {
     uint32_t stored_from = 0;  // codes below it are kept as the negation of a mirrored one
     uint32_t zero_code = 0;    // kNone: none
     uint32_t stored() const { return codes - stored_from; }
+    bool operator==(const Chunk&) const = default;
   };
   const Chunk& Of(uint32_t chunk) const {
     LUTDB_DCHECK(chunk < chunks_);

@@ -187,8 +187,22 @@ uint32_t RowSource::ChunksPerPin(uint32_t table) const {
   return static_cast<uint32_t>(std::min<uint64_t>(chunks, places.chunks()));
 }
 
+uint64_t RowSource::SideBySide(absl::Span<const uint32_t> tables) const {
+  const Arena* arena = state_->arena.get();
+  const ResidentPanel* panel =
+      arena == nullptr || tables.empty() ? nullptr : arena->resident(tables.front());
+  if (panel == nullptr || !panel->complete()) return 0;
+  uint64_t end = arena->offset(tables.front());
+  const uint64_t begin = end;
+  for (const uint32_t table : tables) {
+    if (arena->resident(table) != panel || arena->offset(table) != end) return 0;
+    end += state_->places[table].stride_bytes();
+  }
+  return end - begin;
+}
+
 uint64_t RowSource::RowsPerPin(uint32_t table) const {
-  const ResidentTable* resident =
+  const ResidentPanel* resident =
       state_->arena == nullptr ? nullptr : state_->arena->resident(table);
   if (resident != nullptr && resident->complete()) return std::numeric_limits<uint64_t>::max();
   return std::max<uint64_t>(kScratchBytes / state_->places[table].stride_bytes(), 1);
@@ -218,7 +232,7 @@ absl::Status RowSource::State::Check(uint32_t table, absl::Span<const ChunkCode>
 // wrong.
 bool RowSource::State::PinWarm(uint32_t table, uint32_t chunk_begin,
                                absl::Span<const uint16_t> codes, PinnedRows::State* pin) {
-  const ResidentTable* resident = arena == nullptr ? nullptr : arena->resident(table);
+  const ResidentPanel* resident = arena == nullptr ? nullptr : arena->resident(table);
   if (resident == nullptr || !resident->complete()) return false;
   const RowPlaces& in = places[table];
   const size_t count = codes.size();
@@ -226,13 +240,14 @@ bool RowSource::State::PinWarm(uint32_t table, uint32_t chunk_begin,
   pin->signs.resize(count);
   const void** rows = pin->rows.data();
   int8_t* signs = pin->signs.data();
+  const uint64_t offset = arena->offset(table);
   size_t zeros = 0;
   bool any_negated = false;
   for (size_t i = 0; i < count; ++i) {
     const uint32_t chunk = chunk_begin + static_cast<uint32_t>(i);
     if (codes[i] >= in.codes(chunk)) return false;
     const RowPlace place = in.Find(chunk, codes[i]);
-    rows[i] = place.zero ? nullptr : resident->At(place.row);
+    rows[i] = place.zero ? nullptr : resident->At(place.row) + offset;
     signs[i] = place.negated ? -1 : 1;
     zeros += place.zero;
     any_negated |= place.negated;
@@ -243,7 +258,7 @@ bool RowSource::State::PinWarm(uint32_t table, uint32_t chunk_begin,
 }
 
 absl::Status RowSource::State::PinResident(uint32_t table, PinnedRows::State* pin) {
-  ResidentTable* resident = arena->resident(table);
+  ResidentPanel* resident = arena->resident(table);
   const size_t count = pin->rows.size();
   uint64_t missed = 0;
   if (!resident->complete()) {
@@ -264,7 +279,7 @@ absl::Status RowSource::State::PinResident(uint32_t table, PinnedRows::State* pi
     if (pin->places[i].zero) continue;
     ++used;
     if (complete || resident->Has(pin->keys[i].chunk)) {
-      pin->rows[i] = resident->At(pin->places[i].row);
+      pin->rows[i] = resident->At(pin->places[i].row) + arena->offset(table);
     }
   }
   arena->counters().misses.fetch_add(missed, std::memory_order_relaxed);
@@ -377,7 +392,7 @@ absl::Status RowSource::State::PinKeys(uint32_t table, PinnedRows::State* pin, c
     pin->signs[i] = place.negated ? -1 : 1;
     pin->any_negated |= place.negated && !place.zero;
   }
-  const ResidentTable* resident = arena == nullptr ? nullptr : arena->resident(table);
+  const ResidentPanel* resident = arena == nullptr ? nullptr : arena->resident(table);
   RowCache* cache = arena == nullptr ? nullptr : arena->cache(table);
   if (resident != nullptr) LUTDB_RETURN_IF_ERROR(PinResident(table, pin));
   if (cache != nullptr) PinCached(cache, table, pin);

@@ -75,6 +75,11 @@ class RowSource {
   // Rows one PinCodes may ask for, for the same reason (at least 1).
   uint64_t RowsPerPin(uint32_t table) const;
 
+  // Bytes of a row of the first table together with those of the others, when each lies directly
+  // behind that of the table before it (padded to 64 bytes), as long as the source lives; 0
+  // otherwise. Rows of the first table that are pinned without edits are then rows of them all.
+  uint64_t SideBySide(absl::Span<const uint32_t> tables) const;
+
   // Pins the rows of chunks [chunk_begin, chunk_begin + codes.size()) for the given codes. Row
   // pointers are 64-byte aligned, each row has geometry.neurons() entries readable to the next
   // multiple of 64 bytes. edits: of the commit to be read (null: the base), held by the caller

@@ -1,6 +1,7 @@
-// A table that fits the arena whole. The unit of residency is the chunk group of a tile record: the
-// first row that misses brings its whole group, and nothing is ever evicted, so that a warm lookup
-// is an address computation without lock or allocation.
+// A panel of tables (panels.h), most often one, that fits the arena whole: row r of each table, one
+// behind the other, then row r + 1. The unit of residency is the chunk group of a tile record: the
+// first row that misses brings its group of every table, and nothing is ever evicted, so that a
+// warm lookup is an address computation without lock or allocation.
 #pragma once
 
 #include <atomic>
@@ -47,30 +48,34 @@ class FillBudget {
   std::atomic<int64_t> earned_{0};
 };
 
-class ResidentTable {
+class ResidentPanel {
  public:
+  struct Column {
+    uint32_t table = 0;
+    const RowPlaces* places = nullptr;
+    uint32_t neuron_blocks = 0;
+    uint64_t offset = 0;  // of its part of a row, in bytes: the strides of the columns before it
+  };
   struct Context {
     const RowReader* reader = nullptr;
     const Workers* workers = nullptr;
-    const RowPlaces* places = nullptr;
-    uint32_t table = 0;
-    uint32_t neuron_blocks = 0;
+    std::vector<Column> columns;  // at least one; their rows have the same numbers
+    uint64_t row_bytes = 0;       // from row to row: the strides of all columns
     uint32_t group_chunks = 0;
     uint32_t block_bytes = 0;  // of 64 entries
     ArenaCounters* counters = nullptr;
     FillBudget* budget = nullptr;
   };
-  // kept: units of an index of this very table, to be verified before their first use.
-  ResidentTable(const Context& context, std::unique_ptr<ArenaFile> file,
+  // kept: units of an index of this very panel, to be verified before their first use.
+  ResidentPanel(Context context, std::unique_ptr<ArenaFile> file,
                 const std::vector<ArenaUnit>& kept);
 
   bool complete() const { return missing_.load(std::memory_order_acquire) == 0; }
   bool Has(uint32_t chunk) const {
     return state_[chunk / context_.group_chunks].load(std::memory_order_acquire) == kReady;
   }
-  const uint8_t* At(uint64_t row) const {
-    return file_->base() + row * context_.places->stride_bytes();
-  }
+  // Of the first column.
+  const uint8_t* At(uint64_t row) const { return file_->base() + row * context_.row_bytes; }
 
   // Makes the groups of these chunks (ascending) resident, as many as the budget allows. Errors are
   // the store's; when the file cannot take a group, that one stays missing and nothing is reported.
@@ -88,8 +93,15 @@ class ResidentTable {
 
   bool VerifyGroup(uint32_t group);
   absl::Status FillGroup(uint32_t group, uint8_t* buffer, uint64_t buffer_bytes);
+  absl::Status FillAtOnce(uint32_t group, uint8_t* buffer);
+  absl::Status FillInPieces(uint32_t group, uint8_t* buffer, uint64_t buffer_bytes);
+  void Write(uint64_t offset, const uint8_t* from, uint64_t bytes);
   void Publish(uint32_t group);
+  const RowPlaces& places() const { return *context_.columns.front().places; }
   uint64_t GroupRowBegin(uint32_t group) const;
+  uint64_t GroupRows(uint32_t group) const {
+    return GroupRowBegin(group + 1) - GroupRowBegin(group);
+  }
   uint64_t GroupBytes(uint32_t group) const;
   uint64_t Checksum(uint32_t group) const;
 
