@@ -446,7 +446,7 @@ const TableSlopes* RowSource::SlopesFor(uint32_t table, size_t vectors) {
   State& state = *state_;
   if (state.arena == nullptr || table >= state.places.size()) return nullptr;
   // Each vector of a batch saves a row from memory, or from its record; all codes are made for it.
-  const ResidentTable* resident = state.arena->resident(table);
+  const ResidentPanel* resident = state.arena->resident(table);
   const bool warm = resident != nullptr && resident->complete();
   const uint64_t codes = state.store.geometry(table).codes_max();
   if (vectors * (warm ? kCodesPerWarmRow : kCodesPerColdRow) < codes * 2) return nullptr;
