@@ -18,6 +18,8 @@
 #include <thread>
 #include <vector>
 
+#include "db/read_plan.h"
+
 namespace lutdb::db {
 namespace {
 
@@ -172,6 +174,7 @@ class ParallelFile : public rocksdb::FSRandomAccessFileOwnerWrapper {
   rocksdb::IOStatus MultiRead(rocksdb::FSReadRequest* requests, size_t count,
                               const rocksdb::IOOptions& options,
                               rocksdb::IODebugContext* debug) override {
+    if (ReadPlan::TakeOver(descriptor_, requests, count)) return rocksdb::IOStatus::OK();
     if (count == 1) {
       ReadOne(&requests[0], options, debug);
       return rocksdb::IOStatus::OK();

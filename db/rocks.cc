@@ -18,6 +18,7 @@
 #include "base/status.h"
 #include "db/file_checksum.h"
 #include "db/mend_manifest.h"
+#include "db/read_plan.h"
 #include "db/rocks_options.h"
 #include "db/write_mark.h"
 
@@ -26,6 +27,8 @@ namespace lutdb::db {
 struct Rocks::State {
   State(const std::string& database_path, const OpenOptions& options)
       : path(database_path), cache(rocksdb::NewLRUCache(options.cache_bytes)) {}
+
+  PlannedReads reads;
 
   // Opens for writing.
   absl::Status Open(const rocksdb::DBOptions& options) {
@@ -198,10 +201,14 @@ absl::Status Rocks::MultiGet(Family family, absl::Span<const std::string> keys,
     out.values = std::vector<rocksdb::PinnableSlice>(distinct);
     out.statuses.resize(distinct);
   }
-  for (rocksdb::PinnableSlice& value : out.values) value.Reset();
+  for (rocksdb::PinnableSlice& value : out.values) value.Reset();  // before the cache they are in
   out.cache = state_->cache;
-  state_->database->MultiGet({}, state_->family(family), distinct, out.keys.data(),
-                             out.values.data(), out.statuses.data(), /*sorted_input=*/true);
+  state_->reads.Run(distinct, [&](size_t begin, size_t end) {
+    for (size_t i = begin; i < end; ++i) out.values[i].Reset();
+    state_->database->MultiGet({}, state_->family(family), end - begin, out.keys.data() + begin,
+                               out.values.data() + begin, out.statuses.data() + begin,
+                               /*sorted_input=*/true);
+  });
   for (size_t i = 0; i < distinct; ++i) {
     if (!out.statuses[i].ok() && !out.statuses[i].IsNotFound()) {
       return Translate(out.statuses[i], state_->path);

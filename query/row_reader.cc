@@ -131,7 +131,7 @@ absl::Status RowReader::ReadRowRecords(uint32_t table, const RowPlaces& places,
   const uint64_t entry_bytes = EntryBytes(geometry.entry());
   const uint64_t record_bytes = geometry.row_neurons() * entry_bytes;
   const uint64_t row_bytes = geometry.neurons() * entry_bytes;
-  constexpr uint64_t kBatch = 256;  // about 1 MiB of records
+  constexpr uint64_t kBatch = 1024;  // about 4 MiB of records
 
   const auto read = [&](uint64_t begin, uint64_t end) -> absl::Status {
     db::Values values;

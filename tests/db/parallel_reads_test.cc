@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "base/status.h"
+#include "db/read_plan.h"
 #include "tests/db/filled_database.h"
 #include "tests/scratch_directory.h"
 
@@ -74,6 +75,49 @@ TEST_F(ParallelReads, AShorterFileIsAnError) {
     std::filesystem::resize_file(entry.path(), entry.file_size() / 2);
     EXPECT_FALSE((*rocks)->MultiGet(Family::kRow, keys, &values).ok());
   }
+}
+
+TEST_F(ParallelReads, PlannedReadsGiveTheSame) {
+  ForcePlannedReads(true);
+  ExpectAllRead(3);
+  std::vector<std::thread> threads;
+  for (uint64_t seed = 0; seed < 4; ++seed) {
+    threads.emplace_back([this, seed] { ExpectAllRead(seed); });
+  }
+  for (std::thread& thread : threads) thread.join();
+  // What a plan cannot read is an error as well.
+  for (const auto& entry : std::filesystem::directory_iterator(path_)) {
+    if (entry.path().extension() != ".sst") continue;
+    auto rocks = Rocks::OpenForReading(path_, {.cache_bytes = 1 << 10});
+    ASSERT_TRUE(rocks.ok()) << rocks.status();
+    std::vector<std::string> keys;
+    for (const auto& [key, value] : records_) keys.push_back(key);
+    Values values;
+    ASSERT_TRUE((*rocks)->MultiGet(Family::kRow, keys, &values).ok());  // the file is open now
+    std::filesystem::resize_file(entry.path(), entry.file_size() / 2);
+    EXPECT_FALSE((*rocks)->MultiGet(Family::kRow, keys, &values).ok());
+  }
+  ForcePlannedReads(false);
+}
+
+// A plan reads blocks that RocksDB has not cached, all of them.
+TEST_F(ParallelReads, APlanReadsWhatIsNotCached) {
+  if (BatchedReadMode() != ReadMode::kIoUring) GTEST_SKIP() << "no io_uring";
+  auto rocks = Rocks::OpenForReading(path_, {.cache_bytes = 64 << 20});
+  ASSERT_TRUE(rocks.ok()) << rocks.status();
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : records_) keys.push_back(key);
+  const auto blocks_read = [&] {
+    ReadPlan plan;
+    plan.Run(keys.size(), [&](size_t begin, size_t end) {
+      Values values;
+      (void)(*rocks)->MultiGet(Family::kRow, absl::MakeConstSpan(keys).subspan(begin, end - begin),
+                               &values);
+    });
+    return plan.blocks();
+  };
+  EXPECT_GE(blocks_read(), records_.size() / 2);
+  EXPECT_EQ(blocks_read(), 0u);
 }
 
 // The last of this program: from here on no ring is used.
