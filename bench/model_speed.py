@@ -355,8 +355,9 @@ class Bench:
         self.make()
         if memory_kib("MemAvailable") * 1024 < self.arena_bytes + (2 << 30):
             die(f"{self.name} needs {self.arena_bytes / 1e9:.1f} GB of free memory and 2 more")
-        for threads in sorted(self.options.threads, reverse=True):  # two fill the arena sooner
-            say(f"{self.name}: filling the arena, {self.arena_bytes / 1e9:.1f} GB, and checking")
+        say(f"{self.name}: filling the arena, {self.arena_bytes / 1e9:.1f} GB, and checking")
+        self.warm_engine(2).close()  # one thread alone fills slowly, between its tokens
+        for threads in self.options.threads:
             engine = self.warm_engine(threads)
             self.check_greedy(engine, threads)
             if "logits_relative_error" not in self.about:
