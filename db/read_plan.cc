@@ -166,7 +166,8 @@ void ReadPlan::Run(size_t keys, const LookUp& look_up) {
   const auto run = [&](Phase phase, size_t number) {
     state.phase = phase;
     state.part = &state.parts[number % 2];
-    look_up(number * kPartKeys, std::min(keys, (number + 1) * kPartKeys));
+    look_up(number * kPartKeys, std::min(keys, (number + 1) * kPartKeys),
+            phase == Phase::kWriteDown);  // which reads blocks of the index alone
     state.phase = Phase::kOff;
   };
   for (size_t number = 0; number <= parts; ++number) {
@@ -195,14 +196,14 @@ bool ReadPlan::TakeOver(int descriptor, rocksdb::FSReadRequest* requests, size_t
 void ForcePlannedReads(bool planned) { force_planned.store(planned, std::memory_order_relaxed); }
 
 void PlannedReads::Run(size_t keys, const LookUp& look_up) {
-  if (keys < kPlannedMin || BatchedReadMode() != ReadMode::kIoUring) return look_up(0, keys);
+  if (keys < kPlannedMin || BatchedReadMode() != ReadMode::kIoUring) return look_up(0, keys, true);
   const auto start = std::chrono::steady_clock::now();
   const auto seconds_per_key = [&] {
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
     return took.count() / static_cast<double>(keys);
   };
   if (!slow_.load(std::memory_order_relaxed) && !force_planned.load(std::memory_order_relaxed)) {
-    look_up(0, keys);
+    look_up(0, keys, true);
     if (seconds_per_key() > kSlowSeconds) slow_.store(true, std::memory_order_relaxed);
     return;
   }

@@ -4,7 +4,8 @@
 // the first time each block that is not cached is written down instead of read and the kernel is
 // given all of them at once; the second time, while the blocks of the next part are on their way,
 // they are there. Costs a second look into the index for each key, which only reads from a disk
-// are worth.
+// are worth. Blocks that are read so are not put into the block cache: rows that are worth it are
+// kept by the arena, and the page cache has the others.
 //
 // Rejected: threads that each read a part (they take turns on two cores, and a caller that asked
 // for one thread gets many), O_DIRECT (a store that fits the page cache would never get there).
@@ -24,8 +25,9 @@ struct FSReadRequest;
 namespace lutdb::db {
 
 // Looks up keys [begin, end) of a batch, by reads through the parallel file system on the calling
-// thread. May be asked for the same keys again: what it found before is then void.
-using LookUp = std::function<void(size_t begin, size_t end)>;
+// thread. May be asked for the same keys again: what it found before is then void. keep: whether
+// RocksDB shall cache the blocks it reads.
+using LookUp = std::function<void(size_t begin, size_t end, bool keep)>;
 
 // One thread's; not thread-safe.
 class ReadPlan {

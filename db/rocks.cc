@@ -203,9 +203,11 @@ absl::Status Rocks::MultiGet(Family family, absl::Span<const std::string> keys,
   }
   for (rocksdb::PinnableSlice& value : out.values) value.Reset();  // before the cache they are in
   out.cache = state_->cache;
-  state_->reads.Run(distinct, [&](size_t begin, size_t end) {
+  state_->reads.Run(distinct, [&](size_t begin, size_t end, bool keep) {
+    rocksdb::ReadOptions read;
+    read.fill_cache = keep;
     for (size_t i = begin; i < end; ++i) out.values[i].Reset();
-    state_->database->MultiGet({}, state_->family(family), end - begin, out.keys.data() + begin,
+    state_->database->MultiGet(read, state_->family(family), end - begin, out.keys.data() + begin,
                                out.values.data() + begin, out.statuses.data() + begin,
                                /*sorted_input=*/true);
   });
