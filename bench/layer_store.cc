@@ -67,10 +67,10 @@ BuildOptions LayerOptions(int bits, uint32_t chunk) {
 }
 
 OpenLayer::OpenLayer(const std::string& store, uint64_t arena_bytes, unsigned threads,
-                     uint64_t cache_bytes)
+                     uint64_t cache_bytes, unsigned row_threads)
     : store_(Checked(StoreReader::Open(store, cache_bytes))),
       rows_(Checked(RowSource::Create(
-          *store_, {.arena_bytes = arena_bytes, .threads = std::max(2u, threads)}))),
+          *store_, {.arena_bytes = arena_bytes, .threads = std::max(row_threads, threads)}))),
       team_(std::make_unique<ThreadTeam>(threads)),
       sums_(std::make_unique<LookUpAdd>(*store_, *rows_, *team_)) {}
 

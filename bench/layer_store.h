@@ -31,11 +31,12 @@ BuildOptions LayerOptions(int bits, uint32_t chunk);
 std::string BuildLayer(const std::string& folder, const std::string& name, const LayerShape& shape,
                        BuildOptions options);
 
-// The table of such a store, opened with an arena and a number of threads.
+// The table of such a store, opened with an arena and a number of threads; rows are made on
+// row_threads, or as many as add them if those are more.
 class OpenLayer {
  public:
   OpenLayer(const std::string& store, uint64_t arena_bytes, unsigned threads,
-            uint64_t cache_bytes = 64 << 20);
+            uint64_t cache_bytes = 64 << 20, unsigned row_threads = 2);
 
   const TableGeometry& geometry() const { return store_->geometry(0); }
   const StoreReader& store() const { return *store_; }

@@ -197,7 +197,7 @@ void AddCapped(Suite* suite, const std::string& name, const std::string& ours,
   const uint64_t memory = table_bytes / 16;
   constexpr uint64_t kOwnCache = 5 << 20;  // of RocksDB, beside the arena: its index blocks
   Check(RemovePath(ours + "/arena"));
-  OpenLayer arena(ours, memory - kOwnCache, 1, kOwnCache);
+  OpenLayer arena(ours, memory - kOwnCache, 1, kOwnCache, 1);
   PlainRocks plain(rows, memory);
   ZipfCodes zipf(arena.geometry().codes(0));
   const uint32_t chunks = arena.geometry().chunks();
