@@ -111,7 +111,7 @@ std::vector<db::Write> WritesOf(const std::string& store, const CommitInfo& comm
 
 void MeasureCommits(const std::string& folder, Report* report) {
   constexpr uint32_t kInputs = 4096, kNeurons = 64, kCodes = 255;
-  constexpr int kRounds = 20, kCommits = 40;
+  constexpr int kRounds = 100, kCommits = 40;
   BuildOptions options;
   options.layout = Layout::kRow;
   const std::string store = BuildLayer(folder, "million", kInputs, kNeurons, options);
