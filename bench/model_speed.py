@@ -38,6 +38,7 @@ POSITIONS = 1024   # tokens in the file that engines are fed from
 BEFORE = 8         # of context when generation begins
 SETTLE_SECONDS = 0.2  # ggml's idle threads spin for about 0.1 s after an answer
 RETRIES = 4  # of an answer that something else on the machine disturbed
+FILL_SECONDS = 600
 CHECKED = 32       # positions whose logits are compared
 PROMPT = 512
 
@@ -232,9 +233,10 @@ class Bench:
     def warm_engine(self, threads):
         """lutdb with every row in memory and checked: nothing is missing any more."""
         engine, misses = self.lutdb_engine(threads), -1
-        for _ in range(40):
-            engine.ask(f"prompt {PROMPT}")
-            engine.ask(f"generate {BEFORE} 32")
+        engine.ask(f"prompt {PROMPT}")
+        start = time.monotonic()
+        while time.monotonic() - start < FILL_SECONDS:  # an arena fills as its budget of time allows
+            engine.ask(f"generate {BEFORE} 64")
             memory = engine.ask("memory")
             if not memory["arena_owned"]:
                 die("the arena is another process's")

@@ -150,7 +150,7 @@ void ReadPlan::State::Finish(Part* wanted) {
 namespace {
 
 thread_local ReadPlan* active = nullptr;
-std::atomic<bool> force_planned{false};
+std::atomic<Planning> planning{Planning::kWhenSlow};
 
 }  // namespace
 
@@ -193,7 +193,7 @@ bool ReadPlan::TakeOver(int descriptor, rocksdb::FSReadRequest* requests, size_t
   return true;
 }
 
-void ForcePlannedReads(bool planned) { force_planned.store(planned, std::memory_order_relaxed); }
+void ForcePlannedReads(Planning wanted) { planning.store(wanted, std::memory_order_relaxed); }
 
 void PlannedReads::Run(size_t keys, const LookUp& look_up) {
   if (keys < kPlannedMin || BatchedReadMode() != ReadMode::kIoUring) return look_up(0, keys, true);
@@ -202,7 +202,9 @@ void PlannedReads::Run(size_t keys, const LookUp& look_up) {
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
     return took.count() / static_cast<double>(keys);
   };
-  if (!slow_.load(std::memory_order_relaxed) && !force_planned.load(std::memory_order_relaxed)) {
+  const Planning wanted = planning.load(std::memory_order_relaxed);
+  const bool slow = slow_.load(std::memory_order_relaxed);
+  if (wanted == Planning::kNever || (wanted == Planning::kWhenSlow && !slow)) {
     look_up(0, keys, true);
     if (seconds_per_key() > kSlowSeconds) slow_.store(true, std::memory_order_relaxed);
     return;

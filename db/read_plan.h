@@ -50,9 +50,10 @@ class ReadPlan {
   std::unique_ptr<State> state_;
 };
 
-// For tests and measurements: every batch of any database is planned from now on, or by what
-// batches take again.
-void ForcePlannedReads(bool planned);
+// For tests and measurements: every batch of any database that is large enough is planned from now
+// on, or none is; or, as at first, those are whose reads take long.
+enum class Planning { kWhenSlow, kAlways, kNever };
+void ForcePlannedReads(Planning planning);
 
 // Plans the batches of one database while its blocks come from a disk, and leaves them alone while
 // they are in memory, by what the last batches took. Thread-safe.

@@ -78,7 +78,7 @@ TEST_F(ParallelReads, AShorterFileIsAnError) {
 }
 
 TEST_F(ParallelReads, PlannedReadsGiveTheSame) {
-  ForcePlannedReads(true);
+  ForcePlannedReads(Planning::kAlways);
   ExpectAllRead(3);
   std::vector<std::thread> threads;
   for (uint64_t seed = 0; seed < 4; ++seed) {
@@ -97,12 +97,13 @@ TEST_F(ParallelReads, PlannedReadsGiveTheSame) {
     std::filesystem::resize_file(entry.path(), entry.file_size() / 2);
     EXPECT_FALSE((*rocks)->MultiGet(Family::kRow, keys, &values).ok());
   }
-  ForcePlannedReads(false);
+  ForcePlannedReads(Planning::kWhenSlow);
 }
 
 // A plan reads the blocks that RocksDB has not cached, and no others.
 TEST_F(ParallelReads, APlanReadsWhatIsNotCached) {
   if (BatchedReadMode() != ReadMode::kIoUring) GTEST_SKIP() << "no io_uring";
+  ForcePlannedReads(Planning::kNever);  // the plan below is the only one
   auto rocks = Rocks::OpenForReading(path_, {.cache_bytes = 64 << 20});
   ASSERT_TRUE(rocks.ok()) << rocks.status();
   std::vector<std::string> keys;
@@ -119,6 +120,7 @@ TEST_F(ParallelReads, APlanReadsWhatIsNotCached) {
   EXPECT_GE(blocks_read(), records_.size() / 2);
   ASSERT_TRUE((*rocks)->MultiGet(Family::kRow, keys, &values).ok());
   EXPECT_EQ(blocks_read(), 0u);
+  ForcePlannedReads(Planning::kWhenSlow);
 }
 
 // The last of this program: from here on no ring is used.
