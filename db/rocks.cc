@@ -389,6 +389,21 @@ std::vector<LiveFile> Rocks::LiveFiles() const {
   return files;
 }
 
+bool Rocks::IsLive(const LiveFile& file) const {
+  const auto lists = [&](const Rocks& rocks) {
+    const std::vector<LiveFile> files = rocks.LiveFiles();
+    return std::any_of(files.begin(), files.end(),
+                       [&](const LiveFile& live) { return live.path == file.path; });
+  };
+  if (state_->writable) return lists(*this);
+  // What was opened for reading shows the files of that time.
+  OpenOptions options;
+  options.tolerate_damage = true;
+  options.accept_lost_writes = true;
+  const auto now = OpenForReading(state_->path, options);
+  return !now.ok() || lists(**now);
+}
+
 absl::Status Rocks::DropFile(const LiveFile& file) {
   const rocksdb::Slice first(file.first_key), last(file.last_key);
   const rocksdb::RangePtr range(&first, &last);

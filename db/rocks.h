@@ -121,8 +121,11 @@ class Rocks {
   absl::Status Ingest(Family family, const std::vector<std::string>& paths);
 
   std::vector<LiveFile> LiveFiles() const;
+  // Whether the database still has a file that it had: history is compacted beside its readers, by
+  // this process or another one. True where that cannot be found out.
+  bool IsLive(const LiveFile& file) const;
   // Reads every byte of one live file against the checksum recorded when it was made; DataLoss says
-  // what is wrong.
+  // what is wrong. A file that was compacted away meanwhile is in order.
   absl::Status VerifyFile(const LiveFile& file) const;
   // Drops a live file of a base family whole (repair), damaged or not, so that its range can be
   // ingested anew.

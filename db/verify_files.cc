@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "base/file.h"
 #include "base/status.h"
 #include "db/file_checksum.h"
 #include "db/rocks.h"
@@ -33,6 +34,20 @@ absl::Status VerifyBlocks(const std::string& path) {
   return absl::OkStatus();
 }
 
+absl::Status VerifyBytes(const LiveFile& file) {
+  // Files made before a checksum was recorded, if ever there are any, are checked block by block.
+  if (file.checksum.empty()) return VerifyBlocks(file.path);
+  uint64_t bytes = 0;
+  LUTDB_ASSIGN_OR_RETURN(const std::string checksum, ChecksumOfFile(file.path, &bytes));
+  if (bytes != file.bytes) {
+    return DataLoss("{} is damaged: it has {} bytes instead of {}", file.path, bytes, file.bytes);
+  }
+  if (checksum == file.checksum) return absl::OkStatus();
+  const absl::Status blocks = VerifyBlocks(file.path);  // it may say where
+  return DataLoss("{} is damaged: its bytes changed since it was written ({})", file.path,
+                  blocks.ok() ? "between its blocks" : Message(blocks));
+}
+
 }  // namespace
 
 absl::Status VerifyLooseFiles(
@@ -50,17 +65,9 @@ absl::Status VerifyLooseFiles(
 }
 
 absl::Status Rocks::VerifyFile(const LiveFile& file) const {
-  // Files made before a checksum was recorded, if ever there are any, are checked block by block.
-  if (file.checksum.empty()) return VerifyBlocks(file.path);
-  uint64_t bytes = 0;
-  LUTDB_ASSIGN_OR_RETURN(const std::string checksum, ChecksumOfFile(file.path, &bytes));
-  if (bytes != file.bytes) {
-    return DataLoss("{} is damaged: it has {} bytes instead of {}", file.path, bytes, file.bytes);
-  }
-  if (checksum == file.checksum) return absl::OkStatus();
-  const absl::Status blocks = VerifyBlocks(file.path);  // it may say where
-  return DataLoss("{} is damaged: its bytes changed since it was written ({})", file.path,
-                  blocks.ok() ? "between its blocks" : Message(blocks));
+  const absl::Status status = VerifyBytes(file);
+  if (!status.ok() && !PathExists(file.path) && !IsLive(file)) return absl::OkStatus();
+  return status;
 }
 
 }  // namespace lutdb::db

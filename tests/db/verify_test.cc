@@ -176,5 +176,41 @@ TEST_F(VerifyTest, LooseFilesAreCheckedWithoutTheDatabase) {
   EXPECT_FALSE(VerifyLooseFiles(scratch_ / "absent", [](auto&&...) {}).ok());
 }
 
+// Compaction beside a reader takes files away that the reader listed: that is no damage, and a file
+// that is gone and still belongs to the database is.
+TEST_F(VerifyTest, FilesCompactedAwayAreNotMissing) {
+  auto reader = Rocks::OpenForReading(path_, {});
+  ASSERT_TRUE(reader.ok());
+  bool gone = false;
+  for (int round = 0; round < 200 && !gone; ++round) {
+    {
+      auto writer = Rocks::OpenForWriting(path_, {});
+      ASSERT_TRUE(writer.ok()) << writer.status();
+      const std::vector<Write> writes = {{Family::kHistory, "key", std::to_string(round)}};
+      ASSERT_TRUE((*writer)->Apply(writes).ok());
+    }
+    reader = Rocks::OpenForReading(path_, {});
+    ASSERT_TRUE(reader.ok());
+    const std::vector<LiveFile> listed = (*reader)->LiveFiles();
+    {
+      auto writer = Rocks::OpenForWriting(path_, {});
+      ASSERT_TRUE(writer.ok());
+      const std::vector<Write> writes = {{Family::kHistory, "key", "again"}};
+      ASSERT_TRUE((*writer)->Apply(writes).ok());
+    }
+    for (const LiveFile& file : listed) {
+      const bool exists = std::filesystem::exists(file.path);
+      gone = gone || !exists;
+      EXPECT_EQ((*reader)->IsLive(file), exists) << file.path;
+      EXPECT_TRUE((*reader)->VerifyFile(file).ok()) << file.path;
+    }
+  }
+  EXPECT_TRUE(gone) << "nothing was compacted";
+  const LiveFile lost = FileOf(Family::kTile);
+  std::filesystem::remove(lost.path);
+  EXPECT_TRUE(OpenDamaged()->IsLive(lost));
+  EXPECT_THAT(std::string(OpenDamaged()->VerifyFile(lost).message()), HasSubstr("is missing"));
+}
+
 }  // namespace
 }  // namespace lutdb::db
