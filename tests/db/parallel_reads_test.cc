@@ -50,6 +50,21 @@ class ParallelReads : public ::testing::Test {
     }
   }
 
+  // Cuts the file of the records in half under an open database.
+  void ExpectShorterFileRefused() {
+    for (const auto& entry : std::filesystem::directory_iterator(path_)) {
+      if (entry.path().extension() != ".sst") continue;
+      auto rocks = Rocks::OpenForReading(path_, {.cache_bytes = 1 << 10});
+      ASSERT_TRUE(rocks.ok()) << rocks.status();
+      std::vector<std::string> keys;
+      for (const auto& [key, value] : records_) keys.push_back(key);
+      Values values;
+      ASSERT_TRUE((*rocks)->MultiGet(Family::kRow, keys, &values).ok());  // the file is open now
+      std::filesystem::resize_file(entry.path(), entry.file_size() / 2);
+      EXPECT_FALSE((*rocks)->MultiGet(Family::kRow, keys, &values).ok());
+    }
+  }
+
   ScratchDirectory scratch_;
   const std::string path_ = scratch_ / "db";
   Records records_;
@@ -63,19 +78,7 @@ TEST_F(ParallelReads, EveryRecordFromManyThreads) {
   for (std::thread& thread : threads) thread.join();
 }
 
-TEST_F(ParallelReads, AShorterFileIsAnError) {
-  for (const auto& entry : std::filesystem::directory_iterator(path_)) {
-    if (entry.path().extension() != ".sst") continue;
-    auto rocks = Rocks::OpenForReading(path_, {.cache_bytes = 1 << 10});
-    ASSERT_TRUE(rocks.ok()) << rocks.status();
-    std::vector<std::string> keys;
-    for (const auto& [key, value] : records_) keys.push_back(key);
-    Values values;
-    ASSERT_TRUE((*rocks)->MultiGet(Family::kRow, keys, &values).ok());  // the file is open now
-    std::filesystem::resize_file(entry.path(), entry.file_size() / 2);
-    EXPECT_FALSE((*rocks)->MultiGet(Family::kRow, keys, &values).ok());
-  }
-}
+TEST_F(ParallelReads, AShorterFileIsAnError) { ExpectShorterFileRefused(); }
 
 TEST_F(ParallelReads, PlannedReadsGiveTheSame) {
   ForcePlannedReads(Planning::kAlways);
@@ -86,17 +89,7 @@ TEST_F(ParallelReads, PlannedReadsGiveTheSame) {
   }
   for (std::thread& thread : threads) thread.join();
   // What a plan cannot read is an error as well.
-  for (const auto& entry : std::filesystem::directory_iterator(path_)) {
-    if (entry.path().extension() != ".sst") continue;
-    auto rocks = Rocks::OpenForReading(path_, {.cache_bytes = 1 << 10});
-    ASSERT_TRUE(rocks.ok()) << rocks.status();
-    std::vector<std::string> keys;
-    for (const auto& [key, value] : records_) keys.push_back(key);
-    Values values;
-    ASSERT_TRUE((*rocks)->MultiGet(Family::kRow, keys, &values).ok());  // the file is open now
-    std::filesystem::resize_file(entry.path(), entry.file_size() / 2);
-    EXPECT_FALSE((*rocks)->MultiGet(Family::kRow, keys, &values).ok());
-  }
+  ExpectShorterFileRefused();
   ForcePlannedReads(Planning::kWhenSlow);
 }
 
