@@ -24,9 +24,6 @@ void MatVecOf(const float* weights, const float* x, const float* bias, size_t ro
               float* y) {
   reference::MatVec(weights, x, bias, rows, cols, y);
 }
-void AddScaledOf(const float* x, float a, size_t count, float* y) {
-  reference::AddScaled(x, a, count, y);
-}
 void AddScaledRowsOf(const float* rows, const float* factors, size_t count, size_t cols, float* y) {
   reference::AddScaledRows(rows, factors, count, cols, y);
 }
@@ -97,17 +94,6 @@ void MatVecOf(const float* weights, const float* x, const float* bias, size_t ro
   for (; r + kRows <= rows; r += kRows) DotRows<kRows>(weights + r * cols, x, cols, y + r);
   for (; r < rows; ++r) DotRows<1>(weights + r * cols, x, cols, y + r);
   if (bias != nullptr) reference::Add(y, bias, rows, y);
-}
-
-void AddScaledOf(const float* x, float a, size_t count, float* y) {
-  const F32 d;
-  const V32 factor = hn::Set(d, a);
-  size_t i = 0;
-  for (; i + kVectorLanes <= count; i += kVectorLanes) {
-    const V32 product = hn::Mul(factor, hn::LoadU(d, x + i));
-    hn::StoreU(hn::Add(hn::LoadU(d, y + i), product), d, y + i);
-  }
-  reference::AddScaled(x + i, a, count - i, y + i);
 }
 
 // kWide vectors of y, kept in registers while all rows are added.
@@ -244,7 +230,6 @@ HWY_AFTER_NAMESPACE();
 namespace lutdb::kernels {
 HWY_EXPORT(DotOf);
 HWY_EXPORT(MatVecOf);
-HWY_EXPORT(AddScaledOf);
 HWY_EXPORT(AddScaledRowsOf);
 HWY_EXPORT(AddOf);
 HWY_EXPORT(MultiplyOf);
@@ -259,9 +244,6 @@ float Dot(const float* a, const float* b, size_t count) {
 void MatVec(const float* weights, const float* x, const float* bias, size_t rows, size_t cols,
             float* y) {
   HWY_DYNAMIC_DISPATCH(MatVecOf)(weights, x, bias, rows, cols, y);
-}
-void AddScaled(const float* x, float a, size_t count, float* y) {
-  HWY_DYNAMIC_DISPATCH(AddScaledOf)(x, a, count, y);
 }
 void AddScaledRows(const float* rows, const float* factors, size_t count, size_t cols, float* y) {
   HWY_DYNAMIC_DISPATCH(AddScaledRowsOf)(rows, factors, count, cols, y);

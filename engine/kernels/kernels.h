@@ -166,9 +166,7 @@ float Dot(const float* a, const float* b, size_t count);
 // y[r] = Dot(weights + r * cols, x, cols) (+ bias[r] when bias is not null).
 void MatVec(const float* weights, const float* x, const float* bias, size_t rows, size_t cols,
             float* y);
-// y[i] += a * x[i]
-void AddScaled(const float* x, float a, size_t count, float* y);
-// AddScaled of one row after the other: y[i] += factors[r] * rows[r * cols + i], r ascending.
+// y[i] += factors[r] * rows[r * cols + i], one row after the other, r ascending.
 void AddScaledRows(const float* rows, const float* factors, size_t count, size_t cols, float* y);
 void Add(const float* a, const float* b, size_t count, float* y);
 void Multiply(const float* a, const float* b, size_t count, float* y);

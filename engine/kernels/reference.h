@@ -67,6 +67,7 @@ void UnevenProductCodes(const int64_t* slopes, const int32_t* levels, uint32_t p
 float Dot(const float* a, const float* b, size_t count);
 void MatVec(const float* weights, const float* x, const float* bias, size_t rows, size_t cols,
             float* y);
+// y[i] += a * x[i]: one of AddScaledRows
 void AddScaled(const float* x, float a, size_t count, float* y);
 void AddScaledRows(const float* rows, const float* factors, size_t count, size_t cols, float* y);
 void Add(const float* a, const float* b, size_t count, float* y);

@@ -45,7 +45,11 @@ TEST_P(F32, ElementWise) {
         count, [&](float* y) { Multiply(a.data(), b.data(), count, y); },
         [&](float* y) { reference::Multiply(a.data(), b.data(), count, y); });
     Compare(
-        count, [&](float* y) { AddScaled(a.data(), 0.37f, count, y); },
+        count,
+        [&](float* y) {
+          const float factor = 0.37f;
+          AddScaledRows(a.data(), &factor, 1, count, y);
+        },
         [&](float* y) { reference::AddScaled(a.data(), 0.37f, count, y); });
     Compare(
         count, [&](float* y) { ScaleShift(a.data(), b.data(), c.data(), count, y); },
