@@ -1,5 +1,6 @@
 #include "tests/fault/workloads.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
@@ -11,6 +12,7 @@
 #include "db/manifest.h"
 #include "db/store_files.h"
 #include "lutdb/build.h"
+#include "lutdb/tune.h"
 #include "query/row_source.h"
 #include "tests/fault/faulty_calls.h"
 #include "tests/fault/in_child.h"
@@ -47,6 +49,12 @@ BuiltTables LoadTables(const std::string& path) {
     tables.push_back(table);
   }
   return tables;
+}
+
+bool SameEntries(const BuiltTables& a, const BuiltTables& b) {
+  return std::equal(
+      a.begin(), a.end(), b.begin(), b.end(),
+      [](const BuiltTable& x, const BuiltTable& y) { return x.entries == y.entries; });
 }
 
 std::string VerifyClean(const std::string& store) {
@@ -164,6 +172,33 @@ std::string PinRows(const std::string& store, const BuiltTables& built, uint64_t
   return "";
 }
 
+// Trains a few epochs, with a checkpoint after each.
+absl::Status Tune(const std::string& store) {
+  Dataset data;
+  data.source = "made up";
+  data.rows = 120;
+  data.width = 13;
+  data.has_classes = true;
+  std::mt19937_64 random(5);
+  for (size_t row = 0; row < data.rows; ++row) {
+    for (uint32_t i = 0; i < data.width; ++i) {
+      data.inputs.push_back(static_cast<float>(random() % 1000) / 1000);
+    }
+    data.labels.push_back(data.row(row)[0] > 0.5F ? 3 : 7);
+  }
+  const auto split = SplitRows(data, 0.25, 1);
+  LUTDB_CHECK(split.ok());
+  TuneOptions options;
+  options.batch = 30;
+  options.epochs = 4;
+  options.threads = 1;
+  options.checkpoint_seconds = 0;
+  options.wait_seconds = 5;
+  const auto report = TuneRowsOf(store, data, *split, options);
+  if (report.ok()) LUTDB_CHECK(!report->commit.empty());
+  return report.status();
+}
+
 }  // namespace
 
 void CopyFolder(const std::string& from, const std::string& to) {
@@ -182,6 +217,7 @@ Workloads::Workloads(std::string folder, uint64_t seed) : folder_(std::move(fold
   AddRepair();
   AddArena();
   AddBackup();
+  AddTune();
 }
 Workloads::~Workloads() = default;
 
@@ -230,9 +266,7 @@ std::string Workloads::CheckBuilt(const std::string& store) const {
   if (std::string error = VerifyClean(store); !error.empty()) return error;
   const auto tables = ReadTables(store, "main");
   if (!tables.ok()) return Message(tables.status());
-  for (size_t t = 0; t < tables_.size(); ++t) {
-    if (tables->at(t).entries != tables_[t].entries) return "entries differ from those built";
-  }
+  if (!SameEntries(*tables, tables_)) return "entries differ from those built";
   for (const char* left : {".partial", ".partial/journal"}) {
     if (PathExists(store + left)) return store + left + " was left behind";
   }
@@ -404,6 +438,48 @@ void Workloads::AddBackup() {
     return CheckEdited(path, *edited_script_, all, all);
   };
   all_.push_back(backup);
+}
+
+// Training is one commit at its end: all of it or nothing, and the same after any number of deaths.
+void Workloads::AddTune() {
+  Workload tune;
+  tune.name = "tune";
+  tune.start = JoinPath(folder_, "tune.start");
+  CopyFolder(built_, tune.start);
+  const std::string room = JoinPath(folder_, "tuned"), saved = JoinPath(folder_, "tuned.tables");
+  CopyFolder(built_, room);
+  Must("tune", [&]() -> std::string {
+    const std::string store = JoinPath(room, "s");
+    if (const absl::Status status = Tune(store); !status.ok()) return Message(status);
+    const auto tables = ReadTables(store, "main");
+    if (!tables.ok()) return Message(tables.status());
+    SaveTables(*tables, saved);
+    return "";
+  });
+  const BuiltTables tuned = LoadTables(saved);
+  LUTDB_CHECK(!SameEntries(tuned, tables_));
+  tune.run = [](const std::string& path) {
+    const absl::Status status = Tune(path);
+    if (status.ok()) Acknowledge();
+    return Message(status);
+  };
+  tune.check = [this, tuned](const std::string& path, int64_t acknowledged, bool) -> std::string {
+    std::string problem = MendTornManifest(path);
+    if (!problem.empty()) return problem;
+    auto tables = ReadTables(path, "main");
+    if (tables.ok() && acknowledged == 0 && SameEntries(*tables, tables_)) {
+      if (const absl::Status status = Tune(path); !status.ok()) {
+        return "tuning again: " + Message(status);
+      }
+      tables = ReadTables(path, "main");
+    }
+    if (!tables.ok()) return Message(tables.status());
+    if (!SameEntries(*tables, tuned)) return "entries differ from those tuned in peace";
+    problem = VerifyClean(path);
+    if (problem.empty()) problem = CheckHistory(path);
+    return problem.empty() ? TryCommit(path, tables_) : problem;
+  };
+  all_.push_back(tune);
 }
 
 }  // namespace lutdb::fault

@@ -53,6 +53,7 @@ class Workloads {
   void AddRepair();
   void AddArena();
   void AddBackup();
+  void AddTune();
   std::string Built(const std::string& store) const;
   std::string CheckBuilt(const std::string& store) const;
 
