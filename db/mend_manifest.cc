@@ -121,6 +121,18 @@ void KeepManifest(const std::string& database) {
   (void)WriteFileAtomically(CopyPath(database), bytes);
 }
 
+absl::Status CheckManifest(const std::string& database) {
+  const auto kept = ReadKept(database);  // first, since the file grows beside a writer
+  const auto name = ReadCurrent(database);
+  if (!name.ok()) return absl::OkStatus();
+  const std::string path = JoinPath(database, *name);
+  const auto manifest = ReadFile(path, kManifestBytesMax);
+  if (!manifest.ok()) return absl::OkStatus();
+  const bool is_kept = !kept.ok() || kept->name != *name || manifest->starts_with(kept->bytes);
+  if (is_kept && EndOfWholeRecords(*manifest) != std::string_view::npos) return absl::OkStatus();
+  return DataLoss("{} is damaged; `lutdb repair` puts it back", path);
+}
+
 absl::StatusOr<bool> MendManifest(const std::string& database) {
   const auto kept = ReadKept(database);
   auto name = ReadCurrent(database);

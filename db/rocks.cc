@@ -143,6 +143,7 @@ absl::StatusOr<std::unique_ptr<Rocks>> Rocks::OpenForReading(const std::string& 
                                                              const OpenOptions& options) {
   auto state = std::make_unique<State>(path, options);
   const uint64_t mark = ReadWriteMark(path);
+  LUTDB_RETURN_IF_ERROR(CheckManifest(path));
   rocksdb::DB* raw = nullptr;
   LUTDB_RETURN_IF_ERROR(
       TranslateOpen(rocksdb::DB::OpenForReadOnly(DatabaseOptions(options), path,
@@ -166,6 +167,7 @@ absl::StatusOr<std::unique_ptr<Rocks>> Rocks::OpenForWriting(const std::string& 
   database.create_missing_column_families = true;  // a creation cut short is completed
   auto state = std::make_unique<State>(path, options);
   const uint64_t mark = ReadWriteMark(path);
+  LUTDB_RETURN_IF_ERROR(CheckManifest(path));
   LUTDB_RETURN_IF_ERROR(state->Open(database));
   if (!options.accept_lost_writes) LUTDB_RETURN_IF_ERROR(state->CheckWritesAreThere(mark));
   return std::unique_ptr<Rocks>(new Rocks(std::move(state)));

@@ -136,6 +136,32 @@ TEST_F(LostWritesTest, SmallFilesAreMended) {
   EXPECT_TRUE(again.ok() && !*again);
 }
 
+// RocksDB alone reads some of these as the end of the file, and deletes what the rest named.
+TEST_F(LostWritesTest, AWriterDeletesNothingBecauseOfASpoiltManifest) {
+  Write(/*closes=*/true);
+  const std::string manifest = FileWith(path_, "MANIFEST-");
+  const uint64_t size = std::filesystem::file_size(manifest);
+  for (uint64_t byte = 0; byte < size; ++byte) {
+    FlipByte(manifest, byte);
+    for (const auto open : {Rocks::OpenForWriting, Rocks::OpenForReading}) {
+      const absl::Status refused = open(path_, {}).status();
+      EXPECT_EQ(refused.code(), absl::StatusCode::kDataLoss) << byte;
+      EXPECT_THAT(Message(refused), HasSubstr(BaseName(manifest)));
+    }
+    FlipByte(manifest, byte);
+  }
+  // Nor where no copy was kept, unless the damage is in the last record.
+  std::filesystem::remove(path_ + "/current");
+  for (const uint64_t byte : {uint64_t{4}, uint64_t{6}, size / 4, size / 2}) {
+    FlipByte(manifest, byte);
+    EXPECT_FALSE(Rocks::OpenForWriting(path_, {}).ok()) << byte;
+    FlipByte(manifest, byte);
+  }
+  const auto rocks = Rocks::OpenForReading(path_, {});
+  ASSERT_TRUE(rocks.ok()) << rocks.status();
+  EXPECT_TRUE(Holds(**rocks, 0) && Holds(**rocks, 9));
+}
+
 TEST(Generation, ASpoiltDigitIsNoOtherGeneration) {
   const ScratchDirectory scratch;
   EXPECT_EQ(*ReadGeneration(scratch.path()), 1u);
