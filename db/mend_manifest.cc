@@ -115,7 +115,8 @@ void KeepManifest(const std::string& database) {
   const auto name = ReadCurrent(database);
   if (!name.ok()) return;
   const auto manifest = ReadFile(JoinPath(database, *name), kManifestBytesMax);
-  if (!manifest.ok()) return;
+  // A misread one must not be what the next is measured by.
+  if (!manifest.ok() || EndOfWholeRecords(*manifest) != manifest->size()) return;
   std::string bytes = *name + "\n" + *manifest;
   AppendLittle(static_cast<uint64_t>(XXH3_64bits(bytes.data(), bytes.size())), &bytes);
   (void)WriteFileAtomically(CopyPath(database), bytes);
