@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/status.h"
 #include "cli/command.h"
+#include "cli/progress_bar.h"
 #include "db/store_files.h"
 #include "lutdb/build.h"
 #include "lutdb/calibration.h"
@@ -131,15 +132,19 @@ absl::Status Calibrate(const std::string& model, const std::string& scratch,
   plain.threads = options->threads;
   plain.memory_bytes = options->memory_bytes;
   plain.cancel = options->cancel;
+  ProgressBar bar;
+  plain.progress = bar.Callback();
   if (PathExists(scratch) && !PathExists(db::RocksPath(scratch))) {
     return FailedPrecondition("{} is in the way: calibrating builds a store of that name", scratch);
   }
   LUTDB_RETURN_IF_ERROR(RemovePath(scratch));  // of a run that was killed
   const auto built = BuildStore(model, scratch, plain);
-  auto samples = built.ok()
-                     ? ObserveTables(scratch, flags.calibrate,
-                                     {.threads = options->threads, .cancel = options->cancel})
-                     : absl::StatusOr<std::vector<TableSample>>(built.status());
+  auto samples = built.ok() ? ObserveTables(scratch, flags.calibrate,
+                                            {.threads = options->threads,
+                                             .sensitivity = options->budget_bytes != 0,
+                                             .progress = bar.Callback(),
+                                             .cancel = options->cancel})
+                            : absl::StatusOr<std::vector<TableSample>>(built.status());
   LUTDB_RETURN_IF_ERROR(RemovePath(scratch));
   LUTDB_RETURN_IF_ERROR(RemovePath(db::PartialPath(scratch)));
   LUTDB_RETURN_IF_ERROR(samples.status());

@@ -80,6 +80,7 @@ absl::Status Forward::RunOne(size_t step, uint32_t position) {
 absl::Status Forward::RunRow(const float* row) {
   ValueBuffer& input = plan_->values[plan_->graph.input];
   std::memcpy(input.numbers.get(), row, sizeof(float) * input.width);
+  if (disturbance_) disturbance_(&input);
   return RunSteps(0, plan_->steps.size());
 }
 
@@ -110,7 +111,10 @@ absl::Status Forward::RunPixels(const uint8_t* pixels) {
 }
 
 absl::Status Forward::RunSteps(size_t begin, size_t end) {
-  for (size_t i = begin; i < end; ++i) LUTDB_RETURN_IF_ERROR(RunStep(plan_->steps[i]));
+  for (size_t i = begin; i < end; ++i) {
+    LUTDB_RETURN_IF_ERROR(RunStep(plan_->steps[i]));
+    if (disturbance_) disturbance_(plan_->steps[i].output);
+  }
   return absl::OkStatus();
 }
 

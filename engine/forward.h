@@ -31,6 +31,8 @@ struct TableRun {
   absl::Span<const int32_t> acc;     // one per neuron, before any bias
 };
 using TableObserver = std::function<void(const TableRun&)>;
+// May change a value that was just written, before anything reads it.
+using Disturbance = std::function<void(ValueBuffer* written)>;
 
 // Not thread-safe. After an error the context is that of before the call, its outputs undefined.
 class Forward {
@@ -54,6 +56,8 @@ class Forward {
   // Called after the sums of every table op, until another one is given (empty: none); not in
   // reference mode.
   void Observe(TableObserver observer) { observer_ = std::move(observer); }
+  // Called by RunToken and RunRow after every step, and on the input row; null: none.
+  void Disturb(Disturbance disturbance) { disturbance_ = std::move(disturbance); }
 
   // Feeds a token at position(). want_output false: the steps behind the last attention are left
   // out and output() is not written. OutOfRange when the context is full or for an unknown token.
@@ -105,6 +109,7 @@ class Forward {
   std::unique_ptr<PixelCodes> pixel_codes_;  // made by the first RunPixels
   std::unique_ptr<Lanes> lanes_;             // made by the first run of many
   TableObserver observer_;
+  Disturbance disturbance_;
   uint32_t position_ = 0;
 };
 

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/status.h"
 #include "engine/forward.h"
+#include "engine/sensitivity.h"
 #include "engine/tokenizer.h"
 #include "lutdb/calibration.h"
 #include "lutdb/eval.h"
@@ -15,6 +16,9 @@ namespace lutdb {
 namespace {
 
 constexpr uint32_t kWindow = 256;
+// Tokens or rows that sensitivities are measured on.
+constexpr size_t kProbedMax = 1024;
+constexpr double kProbeProducts = 0x1p41;
 constexpr uint64_t kTextBytesMax = 64 << 20;
 
 // Every value that tables read, with the vectors seen of it so far.
@@ -51,6 +55,20 @@ class Observer {
       }
       samples_[i].rows.insert(samples_[i].rows.end(), x, x + width);
     }
+    return absl::OkStatus();
+  }
+
+  absl::Status Measure(ProbeData data, const ObserveOptions& options, Forward* forward) {
+    double products = 0;
+    for (const Step& step : forward->plan().steps) {
+      if (step.table != nullptr)
+        products += static_cast<double>(step.table->spec->inputs) * step.output->width;
+    }
+    const double count = kProbeProducts / (products * static_cast<double>(values_.size()));
+    data.count = std::min({data.count, kProbedMax, static_cast<size_t>(std::max(1.0, count))});
+    LUTDB_ASSIGN_OR_RETURN(const std::vector<double> sensitivities,
+                           MeasureSensitivity(values_, data, options, forward));
+    for (size_t i = 0; i < samples_.size(); ++i) samples_[i].sensitivity = sensitivities[i];
     return absl::OkStatus();
   }
 
@@ -92,6 +110,10 @@ absl::Status CheckCancelled(const ObserveOptions& options) {
   return absl::CancelledError("calibration was interrupted");
 }
 
+void Report(const char* stage, uint64_t done, uint64_t total, const ObserveOptions& options) {
+  if (options.progress) options.progress({.stage = stage, .done = done, .total = total});
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<TableSample>> ObserveTables(const std::string& store,
@@ -113,6 +135,14 @@ absl::StatusOr<std::vector<TableSample>> ObserveTables(const std::string& store,
       LUTDB_RETURN_IF_ERROR(CheckCancelled(options));
       LUTDB_RETURN_IF_ERROR(forward->RunToken(static_cast<uint32_t>(ids[i]), true));
       LUTDB_RETURN_IF_ERROR(observer.Look());
+      Report("run", i + 1, ids.size(), options);
+    }
+    const ProbeData probe = {ids.size(), [&](size_t i) {
+                               if (i % window == 0) forward->Reset();
+                               return forward->RunToken(static_cast<uint32_t>(ids[i]), true);
+                             }};
+    if (options.sensitivity) {
+      LUTDB_RETURN_IF_ERROR(observer.Measure(probe, options, forward.get()));
     }
     return observer.Take();
   }
@@ -123,6 +153,12 @@ absl::StatusOr<std::vector<TableSample>> ObserveTables(const std::string& store,
     LUTDB_RETURN_IF_ERROR(CheckCancelled(options));
     LUTDB_RETURN_IF_ERROR(forward->RunRow(rows.data() + at));
     LUTDB_RETURN_IF_ERROR(observer.Look());
+    Report("run", at / width + 1, rows.size() / width, options);
+  }
+  const ProbeData probe = {rows.size() / width,
+                           [&](size_t i) { return forward->RunRow(rows.data() + i * width); }};
+  if (options.sensitivity) {
+    LUTDB_RETURN_IF_ERROR(observer.Measure(probe, options, forward.get()));
   }
   return observer.Take();
 }

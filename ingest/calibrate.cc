@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "base/status.h"
 #include "engine/kernels/kernels.h"
 #include "ingest/coding_error.h"
+#include "ingest/parallel.h"
 #include "lutdb/calibration.h"
 
 namespace lutdb {
@@ -52,6 +54,7 @@ struct Group {
   std::vector<uint32_t> tables;
   uint32_t inputs = 0;
   std::vector<float> rows;  // as the coding sees them: rotated
+  double sensitivity = 1;
 };
 
 class Calibrator {
@@ -68,20 +71,35 @@ class Calibrator {
     }
     if (options_.calibration == nullptr) return absl::OkStatus();
     LUTDB_RETURN_IF_ERROR(MakeGroups());
-    if (choices != nullptr && options_.codes == 0) LUTDB_RETURN_IF_ERROR(SumChoices(choices));
+    const bool sums = choices != nullptr && options_.codes == 0;
+    fits_ = groups_.size() * (1 + size_t{sums} + size_t{options_.budget_bytes != 0});
+    if (sums) LUTDB_RETURN_IF_ERROR(SumChoices(choices));
     if (options_.budget_bytes != 0) LUTDB_RETURN_IF_ERROR(SpendBudget());
     for (const Group& group : groups_) {
       for (const uint32_t table : group.tables) LUTDB_RETURN_IF_ERROR(Fit(group, table));
+      LUTDB_RETURN_IF_ERROR(FinishFit());
     }
     return absl::OkStatus();
   }
 
  private:
+  // After each fit, or all the fits that choices of a group take.
+  absl::Status FinishFit() {
+    ++fits_done_;
+    if (options_.progress) {
+      options_.progress({.stage = "fit", .done = fits_done_, .total = fits_});
+    }
+    return IsCancelled(options_.cancel) ? CancelledStatus() : absl::OkStatus();
+  }
+
   absl::Status MakeGroups() {
     std::map<std::string, uint32_t> ids;
     for (const TableSpec& spec : specs_) ids[spec.name] = spec.id;
     for (const TableSample& sample : *options_.calibration) {
-      Group group{.tables = {}, .inputs = sample.inputs, .rows = sample.rows};
+      Group group{.tables = {},
+                  .inputs = sample.inputs,
+                  .rows = sample.rows,
+                  .sensitivity = sample.sensitivity};
       for (const std::string& name : sample.tables) {
         const auto found = ids.find(name);
         if (found == ids.end()) continue;  // of another model, or not a table of this one
@@ -202,37 +220,45 @@ class Calibrator {
     double error = 0;
   };
 
-  // Error and bytes of a group with every number of bits it can have.
+  // Error and bytes of a group with so many bits; nothing where codes of a chunk exceed 16 bits.
+  absl::StatusOr<std::optional<Choice>> ChoiceOf(const Group& group, int bits) {
+    Choice choice{.bits = bits};
+    bool possible = true;
+    for (const uint32_t table : group.tables) {
+      const TableSpec spec_before = specs_[table];
+      const std::vector<float> scales_before = scales_[table];
+      if (!source_.tables[table].coding_given) {
+        specs_[table].levels.bits = static_cast<uint8_t>(bits);
+      }
+      const absl::Status fitted = Fit(group, table);
+      auto geometry = TableGeometry::Create(specs_[table]);
+      if (fitted.ok() && geometry.ok()) {
+        // Rows are rotated already, the coder of the error rotates itself.
+        const PlannedTable planned{specs_[table], *geometry, scales_[table]};
+        choice.bytes += geometry->raw_bytes();
+        choice.error += ErrorOf(group, planned);
+      }
+      possible = possible && geometry.ok();
+      specs_[table] = spec_before;
+      scales_[table] = scales_before;
+      LUTDB_RETURN_IF_ERROR(fitted);
+    }
+    return possible ? std::optional<Choice>(choice) : std::nullopt;
+  }
+
+  // With every number of bits the group can have; at least one.
   absl::StatusOr<std::vector<Choice>> ChoicesOf(const Group& group) {
     std::vector<Choice> choices;
     for (int bits = kBudgetBitsMin; bits <= kLearnedBitsMax; ++bits) {
-      Choice choice{.bits = bits};
-      bool possible = true;
-      for (const uint32_t table : group.tables) {
-        const TableSpec spec_before = specs_[table];
-        const std::vector<float> scales_before = scales_[table];
-        if (!source_.tables[table].coding_given)
-          specs_[table].levels.bits = static_cast<uint8_t>(bits);
-        const absl::Status fitted = Fit(group, table);
-        auto geometry = TableGeometry::Create(specs_[table]);
-        if (fitted.ok() && geometry.ok()) {
-          // Rows are rotated already, the coder of the error rotates itself.
-          const PlannedTable planned{specs_[table], *geometry, scales_[table]};
-          choice.bytes += geometry->raw_bytes();
-          choice.error += ErrorOf(group, planned);
-        }
-        possible = possible && geometry.ok();
-        specs_[table] = spec_before;
-        scales_[table] = scales_before;
-        LUTDB_RETURN_IF_ERROR(fitted);
-      }
-      if (!possible) break;  // codes of a chunk beyond 16 bits
-      choices.push_back(choice);
+      LUTDB_ASSIGN_OR_RETURN(const std::optional<Choice> choice, ChoiceOf(group, bits));
+      if (!choice) break;
+      choices.push_back(*choice);
     }
     if (choices.empty()) {
       return InvalidArgument("--chunk {}: too many inputs for a budget to choose bits",
                              options_.chunk);
     }
+    LUTDB_RETURN_IF_ERROR(FinishFit());
     return choices;
   }
 
@@ -261,20 +287,29 @@ class Calibrator {
     return absl::OkStatus();
   }
 
-  // From the fewest bits up, always the step that takes most error away for its bytes.
+  // What the answer loses when the tables of a group lose so much of their outputs: their error is
+  // that of the value they share, seen by each.
+  static double Loss(const Group& group, const Choice& choice) {
+    return group.sensitivity * choice.error / static_cast<double>(group.tables.size());
+  }
+
+  // From the fewest bits up, always the step that takes most loss away for its bytes.
   absl::Status SpendBudget() {
-    std::vector<std::vector<Choice>> choices;
-    std::vector<size_t> chosen(groups_.size(), 0);
     uint64_t spent = 0;
-    for (const Group& group : groups_) {
-      LUTDB_ASSIGN_OR_RETURN(auto of_group, ChoicesOf(group));
-      spent += of_group.front().bytes;
-      choices.push_back(std::move(of_group));
+    for (const Group& group : groups_) {  // before the long work
+      LUTDB_ASSIGN_OR_RETURN(const std::optional<Choice> least, ChoiceOf(group, kBudgetBitsMin));
+      if (least) spent += least->bytes;
     }
     if (spent > options_.budget_bytes) {
       return InvalidArgument(
           "--budget of {} bytes: with {} bits everywhere entries take {} already",
           options_.budget_bytes, kBudgetBitsMin, spent);
+    }
+    std::vector<std::vector<Choice>> choices;
+    std::vector<size_t> chosen(groups_.size(), 0);
+    for (const Group& group : groups_) {
+      LUTDB_ASSIGN_OR_RETURN(auto of_group, ChoicesOf(group));
+      choices.push_back(std::move(of_group));
     }
     for (;;) {
       size_t best = groups_.size();
@@ -285,8 +320,8 @@ class Calibrator {
         const Choice& next = choices[g][chosen[g] + 1];
         const uint64_t more = next.bytes - std::min(next.bytes, now.bytes);
         if (spent + more > options_.budget_bytes) continue;
-        const double gain =
-            (now.error - next.error) / static_cast<double>(std::max<uint64_t>(1, more));
+        const double gain = (Loss(groups_[g], now) - Loss(groups_[g], next)) /
+                            static_cast<double>(std::max<uint64_t>(1, more));
         if (best == groups_.size() || gain > best_gain) {
           best = g;
           best_gain = gain;
@@ -310,6 +345,7 @@ class Calibrator {
   std::vector<TableSpec>& specs_;
   std::vector<std::vector<float>>& scales_;
   std::vector<Group> groups_;
+  size_t fits_ = 0, fits_done_ = 0;  // for progress
 };
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "base/file.h"
 #include "base/status.h"
 #include "cli/build_flags.h"
 #include "cli/command.h"
@@ -68,7 +69,7 @@ absl::Status Build(const Flags& flags, Output& output) {
     options.progress = bar.Callback();
     report = BuildStore(flags.model, flags.store, options);
   }
-  if (absl::IsCancelled(report.status())) {
+  if (absl::IsCancelled(report.status()) && PathExists(partial)) {
     return Error(absl::StatusCode::kCancelled,
                  "interrupted; what is finished is kept in {}: run the same command to resume",
                  partial);

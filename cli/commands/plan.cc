@@ -11,6 +11,7 @@
 #include "cli/command.h"
 #include "cli/interrupt.h"
 #include "cli/layer_groups.h"
+#include "cli/progress_bar.h"
 #include "cli/sizes.h"
 #include "cli/text_table.h"
 #include "lutdb/build.h"
@@ -135,7 +136,13 @@ Action DeclarePlan(CLI::App& app) {
     const std::string scratch = fmt::format(
         "{}/lutdb-calibration-{}", std::filesystem::temp_directory_path().string(), getpid());
     LUTDB_RETURN_IF_ERROR(Calibrate(flags->model, scratch, flags->build, &options));
-    LUTDB_ASSIGN_OR_RETURN(const PlanReport plan, PlanBuild(flags->model, options));
+    absl::StatusOr<PlanReport> planned;
+    {
+      ProgressBar bar;
+      options.progress = bar.Callback();
+      planned = PlanBuild(flags->model, options);
+    }
+    LUTDB_ASSIGN_OR_RETURN(const PlanReport plan, std::move(planned));
     if (flags->json) {
       output.WriteJson(ToJson(plan));
     } else {
