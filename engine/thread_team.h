@@ -2,17 +2,13 @@
 // what never depends on timing and results are the same for any number of threads.
 #pragma once
 
-#include <tbb/parallel_for.h>
-#include <tbb/partitioner.h>
-#include <tbb/task_arena.h>
-
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
 
-#include "base/hand_over.h"
 #include "base/status.h"
+#include "base/task_arena.h"
 
 namespace lutdb {
 
@@ -25,8 +21,7 @@ class ThreadTeam {
   explicit ThreadTeam(unsigned threads)
       : count_(threads == 0 ? std::max(1, tbb::this_task_arena::max_concurrency())
                             : static_cast<int>(std::min(threads, 1024u))),
-        // More threads than cores would gain nothing, and oneTBB would warn on standard error.
-        arena_(std::min(count_, std::max(1, tbb::this_task_arena::max_concurrency()))) {}
+        arena_(count_) {}
 
   // Most slices a Split makes; slice numbers are below it.
   unsigned count() const { return static_cast<unsigned>(count_); }
@@ -43,27 +38,22 @@ class ThreadTeam {
       if (items > 0) body(0u, size_t{0}, items);
       return absl::OkStatus();
     }
-    HandOver hand_over;
     const auto run = [&](size_t slice) {
-      hand_over.Take();
       const size_t begin = granules * slice / slices * granule;
       const size_t end = std::min(items, granules * (slice + 1) / slices * granule);
       body(static_cast<unsigned>(slice), begin, end);
-      hand_over.Give();
     };
-    hand_over.Give();
     try {
-      arena_.execute([&] { tbb::parallel_for(size_t{0}, slices, run, tbb::static_partitioner()); });
+      arena_.Run(slices, run, tbb::static_partitioner());
     } catch (const std::exception& error) {
       return ResourceExhausted("cannot run {} threads: {}; use fewer", slices, error.what());
     }
-    hand_over.Take();
     return absl::OkStatus();
   }
 
  private:
   int count_;
-  tbb::task_arena arena_;
+  TaskArena arena_;
 };
 
 }  // namespace lutdb
