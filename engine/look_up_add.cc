@@ -118,6 +118,7 @@ absl::Status LookUpAdd::SumsOfMany(uint32_t table, size_t vectors, absl::Span<co
   const size_t chunks = geometry.chunks();
   const size_t neurons = geometry.neurons();
   LUTDB_CHECK(codes.size() == vectors * chunks);
+  if (vectors == 0) return absl::OkStatus();
   // Damaged cells are put right vector by vector.
   if (vectors == 1 || (faults_ != nullptr && faults_->Damages(table))) {
     for (size_t v = 0; v < vectors; ++v) {
@@ -133,7 +134,7 @@ absl::Status LookUpAdd::SumsOfMany(uint32_t table, size_t vectors, absl::Span<co
   }
   std::memset(acc, 0, sizeof(int32_t) * vectors * neurons);
   Block block = {.table = table, .vectors = vectors, .codes_stride = chunks};
-  for (size_t begin = 0; begin < chunks && vectors > 0; begin += block.chunks) {
+  for (size_t begin = 0; begin < chunks; begin += block.chunks) {
     block.chunk_begin = static_cast<uint32_t>(begin);
     block.chunks = BlockChunks(table, vectors, begin);
     block.codes = codes.data() + begin;
