@@ -63,8 +63,9 @@ class FlatBuffer {
   template <typename T>
   absl::Status Copy(const flatbuffers::Vector<T>* from, std::vector<T>* to) {
     if (from == nullptr) return absl::OkStatus();
-    // The verifier looks at where the length lies, not at where wider elements begin.
-    if (reinterpret_cast<uintptr_t>(from->Data()) % alignof(T) != 0) {
+    // The verifier looks at where the length lies, not at where wider elements begin. Lists of none
+    // lie anywhere.
+    if (from->size() > 0 && reinterpret_cast<uintptr_t>(from->Data()) % alignof(T) != 0) {
       return DataLoss("the {} is damaged: a list begins where none can", what_);
     }
     if (!Take(from->size(), sizeof(T))) return Shared();
