@@ -58,7 +58,7 @@ class Observer {
     return absl::OkStatus();
   }
 
-  absl::Status Measure(ProbeData data, const ObserveOptions& options, Forward* forward) {
+  absl::Status Measure(ProbeData data, const ProgressFn& progress, Forward* forward) {
     double products = 0;
     for (const Step& step : forward->plan().steps) {
       if (step.table != nullptr)
@@ -67,7 +67,7 @@ class Observer {
     const double count = kProbeProducts / (products * static_cast<double>(values_.size()));
     data.count = std::min({data.count, kProbedMax, static_cast<size_t>(std::max(1.0, count))});
     LUTDB_ASSIGN_OR_RETURN(const std::vector<double> sensitivities,
-                           MeasureSensitivity(values_, data, options, forward));
+                           MeasureSensitivity(values_, data, progress, forward));
     for (size_t i = 0; i < samples_.size(); ++i) samples_[i].sensitivity = sensitivities[i];
     return absl::OkStatus();
   }
@@ -110,10 +110,6 @@ absl::Status CheckCancelled(const ObserveOptions& options) {
   return absl::CancelledError("calibration was interrupted");
 }
 
-void Report(const char* stage, uint64_t done, uint64_t total, const ObserveOptions& options) {
-  if (options.progress) options.progress({.stage = stage, .done = done, .total = total});
-}
-
 }  // namespace
 
 absl::StatusOr<std::vector<TableSample>> ObserveTables(const std::string& store,
@@ -125,40 +121,33 @@ absl::StatusOr<std::vector<TableSample>> ObserveTables(const std::string& store,
       const auto forward,
       Forward::Create(*reader, nullptr, {.threads = options.threads, .reference = true}));
   const Graph& graph = forward->plan().graph;
-  const uint64_t bytes_max = options.bytes_max != 0 ? options.bytes_max : UsableMemoryBytes() / 4;
-  if (graph.is_language_model()) {
-    LUTDB_ASSIGN_OR_RETURN(const auto ids, ReadTokens(*reader, path, graph.vocabulary));
-    Observer observer(forward->plan(), ids.size(), bytes_max);
-    const size_t window = std::min(kWindow, graph.context);
-    for (size_t i = 0; i < ids.size(); ++i) {
-      if (i % window == 0) forward->Reset();
-      LUTDB_RETURN_IF_ERROR(CheckCancelled(options));
-      LUTDB_RETURN_IF_ERROR(forward->RunToken(static_cast<uint32_t>(ids[i]), true));
-      LUTDB_RETURN_IF_ERROR(observer.Look());
-      Report("run", i + 1, ids.size(), options);
-    }
-    const ProbeData probe = {ids.size(), [&](size_t i) {
-                               if (i % window == 0) forward->Reset();
-                               return forward->RunToken(static_cast<uint32_t>(ids[i]), true);
-                             }};
-    if (options.sensitivity) {
-      LUTDB_RETURN_IF_ERROR(observer.Measure(probe, options, forward.get()));
-    }
-    return observer.Take();
-  }
   const uint32_t width = graph.values[graph.input].width;
-  LUTDB_ASSIGN_OR_RETURN(const std::vector<float> rows, ReadCalibrationRows(path, width));
-  Observer observer(forward->plan(), rows.size() / width, bytes_max);
-  for (size_t at = 0; at < rows.size(); at += width) {
-    LUTDB_RETURN_IF_ERROR(CheckCancelled(options));
-    LUTDB_RETURN_IF_ERROR(forward->RunRow(rows.data() + at));
-    LUTDB_RETURN_IF_ERROR(observer.Look());
-    Report("run", at / width + 1, rows.size() / width, options);
+  std::vector<int32_t> ids;
+  std::vector<float> rows;
+  if (graph.is_language_model()) {
+    LUTDB_ASSIGN_OR_RETURN(ids, ReadTokens(*reader, path, graph.vocabulary));
+  } else {
+    LUTDB_ASSIGN_OR_RETURN(rows, ReadCalibrationRows(path, width));
   }
-  const ProbeData probe = {rows.size() / width,
-                           [&](size_t i) { return forward->RunRow(rows.data() + i * width); }};
+  const size_t window = std::min(kWindow, graph.context);
+  const auto feed = [&](size_t i) -> absl::Status {
+    LUTDB_RETURN_IF_ERROR(CheckCancelled(options));
+    if (ids.empty()) return forward->RunRow(rows.data() + i * width);
+    if (i % window == 0) forward->Reset();
+    return forward->RunToken(static_cast<uint32_t>(ids[i]), true);
+  };
+  const ProbeData data = {ids.empty() ? rows.size() / width : ids.size(), feed};
+  Observer observer(forward->plan(), data.count,
+                    options.bytes_max != 0 ? options.bytes_max : UsableMemoryBytes() / 4);
+  for (size_t i = 0; i < data.count; ++i) {
+    LUTDB_RETURN_IF_ERROR(data.feed(i));
+    LUTDB_RETURN_IF_ERROR(observer.Look());
+    if (options.progress) {
+      options.progress({.stage = "run", .done = i + 1, .total = data.count});
+    }
+  }
   if (options.sensitivity) {
-    LUTDB_RETURN_IF_ERROR(observer.Measure(probe, options, forward.get()));
+    LUTDB_RETURN_IF_ERROR(observer.Measure(data, options.progress, forward.get()));
   }
   return observer.Take();
 }

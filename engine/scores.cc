@@ -5,11 +5,15 @@
 
 namespace lutdb {
 
-double NegativeLogShare(absl::Span<const float> logits, size_t target) {
-  const double largest = *std::max_element(logits.begin(), logits.end());
+double LogSumExp(absl::Span<const float> numbers) {
+  const double largest = *std::max_element(numbers.begin(), numbers.end());
   double sum = 0;
-  for (const float logit : logits) sum += std::exp(double{logit} - largest);
-  return largest + std::log(sum) - double{logits[target]};
+  for (const float x : numbers) sum += std::exp(double{x} - largest);
+  return largest + std::log(sum);
+}
+
+double NegativeLogShare(absl::Span<const float> logits, size_t target) {
+  return LogSumExp(logits) - double{logits[target]};
 }
 
 void SquaredErrors::Add(absl::Span<const float> answer, absl::Span<const float> target) {

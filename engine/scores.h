@@ -8,6 +8,9 @@
 
 namespace lutdb {
 
+// ln of the sum of e^x; numbers is not empty.
+double LogSumExp(absl::Span<const float> numbers);
+
 // -ln of the share that softmax gives to `target`. logits is not empty.
 double NegativeLogShare(absl::Span<const float> logits, size_t target);
 

@@ -5,6 +5,7 @@
 #include <random>
 
 #include "engine/kernels/kernels.h"
+#include "engine/scores.h"
 
 namespace lutdb {
 namespace {
@@ -30,17 +31,9 @@ class Noise {
   uint64_t bits_ = 0;
 };
 
-// ln of the sum of e^x.
-double LogSum(const float* x, size_t count) {
-  const double largest = *std::max_element(x, x + count);
-  double sum = 0;
-  for (size_t i = 0; i < count; ++i) sum += std::exp(x[i] - largest);
-  return largest + std::log(sum);
-}
-
 // KL(clean || now) of the probabilities that logits stand for, in nats.
 double Divergence(const float* clean, const float* now, size_t count) {
-  const double log_clean = LogSum(clean, count), log_now = LogSum(now, count);
+  const double log_clean = LogSumExp({clean, count}), log_now = LogSumExp({now, count});
   double sum = 0;
   for (size_t i = 0; i < count; ++i) {
     const double difference = (clean[i] - log_clean) - (now[i] - log_now);
@@ -61,8 +54,8 @@ double RelativeSquare(const float* clean, const float* now, size_t count) {
 
 class Probe {
  public:
-  Probe(const ProbeData& data, const ObserveOptions& options, Forward* forward)
-      : data_(data), options_(options), forward_(*forward), width_(forward->output().width) {
+  Probe(const ProbeData& data, Forward* forward)
+      : data_(data), forward_(*forward), width_(forward->output().width) {
     count_ = std::min(data.count, std::max<size_t>(1, kCleanBytesMax / (sizeof(float) * width_)));
   }
 
@@ -90,9 +83,6 @@ class Probe {
  private:
   absl::Status Run(absl::FunctionRef<void(const float*)> look) {
     for (size_t i = 0; i < count_; ++i) {
-      if (options_.cancel != nullptr && options_.cancel->load(std::memory_order_relaxed)) {
-        return absl::CancelledError("calibration was interrupted");
-      }
       if (const absl::Status status = data_.feed(i); !status.ok()) return status;
       look(forward_.output().numbers.get());
     }
@@ -100,7 +90,6 @@ class Probe {
   }
 
   const ProbeData& data_;
-  const ObserveOptions& options_;
   Forward& forward_;
   const size_t width_;
   size_t count_ = 0;
@@ -111,16 +100,16 @@ class Probe {
 
 absl::StatusOr<std::vector<double>> MeasureSensitivity(
     const std::vector<const ValueBuffer*>& values, const ProbeData& data,
-    const ObserveOptions& options, Forward* forward) {
-  Probe probe(data, options, forward);
+    const ProgressFn& progress, Forward* forward) {
+  Probe probe(data, forward);
   if (const absl::Status status = probe.RunClean(); !status.ok()) return status;
   std::vector<double> sensitivities;
   for (const ValueBuffer* value : values) {
     const absl::StatusOr<double> sensitivity = probe.Disturb(value);
     if (!sensitivity.ok()) return sensitivity.status();
     sensitivities.push_back(*sensitivity);
-    if (options.progress) {
-      options.progress({.stage = "probe", .done = sensitivities.size(), .total = values.size()});
+    if (progress) {
+      progress({.stage = "probe", .done = sensitivities.size(), .total = values.size()});
     }
   }
   return sensitivities;

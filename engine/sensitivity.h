@@ -12,7 +12,7 @@
 
 #include "absl/status/statusor.h"
 #include "engine/forward.h"
-#include "lutdb/calibration.h"
+#include "lutdb/options.h"
 
 namespace lutdb {
 
@@ -26,10 +26,9 @@ struct ProbeData {
 // Per value, the change of the answer per squared relative noise: of language models the mean
 // Kullback-Leibler divergence of the next token's probabilities (nats), of others the squared
 // change of the output over its square. The same on every run. values: of forward's plan, read by
-// tables. forward: in reference mode, given back undisturbed. Cancelled when options.cancel says
-// so.
+// tables. forward: in reference mode, given back undisturbed. Errors are those of feed.
 absl::StatusOr<std::vector<double>> MeasureSensitivity(
     const std::vector<const ValueBuffer*>& values, const ProbeData& data,
-    const ObserveOptions& options, Forward* forward);
+    const ProgressFn& progress, Forward* forward);
 
 }  // namespace lutdb

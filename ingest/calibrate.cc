@@ -72,9 +72,12 @@ class Calibrator {
     if (options_.calibration == nullptr) return absl::OkStatus();
     LUTDB_RETURN_IF_ERROR(MakeGroups());
     const bool sums = choices != nullptr && options_.codes == 0;
-    fits_ = groups_.size() * (1 + size_t{sums} + size_t{options_.budget_bytes != 0});
-    if (sums) LUTDB_RETURN_IF_ERROR(SumChoices(choices));
-    if (options_.budget_bytes != 0) LUTDB_RETURN_IF_ERROR(SpendBudget());
+    const bool budget = options_.budget_bytes != 0;
+    fits_ = groups_.size() * (sums || budget ? 2 : 1);
+    if (budget) LUTDB_RETURN_IF_ERROR(CheckBudget());  // before the long work
+    if (sums || budget) LUTDB_RETURN_IF_ERROR(MakeChoices());
+    if (sums) SumChoices(choices);
+    if (budget) SpendBudget();
     for (const Group& group : groups_) {
       for (const uint32_t table : group.tables) LUTDB_RETURN_IF_ERROR(Fit(group, table));
       LUTDB_RETURN_IF_ERROR(FinishFit());
@@ -268,11 +271,19 @@ class Calibrator {
                        /*rotated=*/true);
   }
 
-  // The same number of bits everywhere.
-  absl::Status SumChoices(std::vector<PlanChoice>* sums) {
-    size_t tables = 0;
+  absl::Status MakeChoices() {
     for (const Group& group : groups_) {
-      LUTDB_ASSIGN_OR_RETURN(const std::vector<Choice> choices, ChoicesOf(group));
+      LUTDB_ASSIGN_OR_RETURN(auto of_group, ChoicesOf(group));
+      choices_.push_back(std::move(of_group));
+    }
+    return absl::OkStatus();
+  }
+
+  // The same number of bits everywhere.
+  void SumChoices(std::vector<PlanChoice>* sums) const {
+    size_t tables = 0;
+    for (size_t g = 0; g < groups_.size(); ++g) {
+      const std::vector<Choice>& choices = choices_[g];
       if (sums->empty()) sums->resize(choices.size());
       sums->resize(std::min(sums->size(), choices.size()));
       for (size_t i = 0; i < sums->size(); ++i) {
@@ -281,10 +292,9 @@ class Calibrator {
         sum.raw_bytes += choices[i].bytes;
         sum.error += choices[i].error;
       }
-      tables += group.tables.size();
+      tables += groups_[g].tables.size();
     }
     for (PlanChoice& sum : *sums) sum.error /= static_cast<double>(std::max<size_t>(1, tables));
-    return absl::OkStatus();
   }
 
   // What the answer loses when the tables of a group lose so much of their outputs: their error is
@@ -293,31 +303,30 @@ class Calibrator {
     return group.sensitivity * choice.error / static_cast<double>(group.tables.size());
   }
 
-  // From the fewest bits up, always the step that takes most loss away for its bytes.
-  absl::Status SpendBudget() {
-    uint64_t spent = 0;
-    for (const Group& group : groups_) {  // before the long work
-      LUTDB_ASSIGN_OR_RETURN(const std::optional<Choice> least, ChoiceOf(group, kBudgetBitsMin));
-      if (least) spent += least->bytes;
-    }
-    if (spent > options_.budget_bytes) {
-      return InvalidArgument(
-          "--budget of {} bytes: with {} bits everywhere entries take {} already",
-          options_.budget_bytes, kBudgetBitsMin, spent);
-    }
-    std::vector<std::vector<Choice>> choices;
-    std::vector<size_t> chosen(groups_.size(), 0);
+  // The fewest bits must be affordable.
+  absl::Status CheckBudget() {
+    uint64_t least = 0;
     for (const Group& group : groups_) {
-      LUTDB_ASSIGN_OR_RETURN(auto of_group, ChoicesOf(group));
-      choices.push_back(std::move(of_group));
+      LUTDB_ASSIGN_OR_RETURN(const std::optional<Choice> choice, ChoiceOf(group, kBudgetBitsMin));
+      if (choice) least += choice->bytes;
     }
+    if (least <= options_.budget_bytes) return absl::OkStatus();
+    return InvalidArgument("--budget of {} bytes: with {} bits everywhere entries take {} already",
+                           options_.budget_bytes, kBudgetBitsMin, least);
+  }
+
+  // From the fewest bits up, always the step that takes most loss away for its bytes.
+  void SpendBudget() {
+    std::vector<size_t> chosen(groups_.size(), 0);
+    uint64_t spent = 0;
+    for (const std::vector<Choice>& choices : choices_) spent += choices.front().bytes;
     for (;;) {
       size_t best = groups_.size();
       double best_gain = 0;
       for (size_t g = 0; g < groups_.size(); ++g) {
-        if (chosen[g] + 1 >= choices[g].size()) continue;
-        const Choice& now = choices[g][chosen[g]];
-        const Choice& next = choices[g][chosen[g] + 1];
+        if (chosen[g] + 1 >= choices_[g].size()) continue;
+        const Choice& now = choices_[g][chosen[g]];
+        const Choice& next = choices_[g][chosen[g] + 1];
         const uint64_t more = next.bytes - std::min(next.bytes, now.bytes);
         if (spent + more > options_.budget_bytes) continue;
         const double gain = (Loss(groups_[g], now) - Loss(groups_[g], next)) /
@@ -328,16 +337,15 @@ class Calibrator {
         }
       }
       if (best == groups_.size()) break;
-      spent += choices[best][chosen[best] + 1].bytes - choices[best][chosen[best]].bytes;
+      spent += choices_[best][chosen[best] + 1].bytes - choices_[best][chosen[best]].bytes;
       ++chosen[best];
     }
     for (size_t g = 0; g < groups_.size(); ++g) {
       for (const uint32_t table : groups_[g].tables) {
         if (source_.tables[table].coding_given) continue;
-        specs_[table].levels.bits = static_cast<uint8_t>(choices[g][chosen[g]].bits);
+        specs_[table].levels.bits = static_cast<uint8_t>(choices_[g][chosen[g]].bits);
       }
     }
-    return absl::OkStatus();
   }
 
   const ModelSource& source_;
@@ -345,7 +353,8 @@ class Calibrator {
   std::vector<TableSpec>& specs_;
   std::vector<std::vector<float>>& scales_;
   std::vector<Group> groups_;
-  size_t fits_ = 0, fits_done_ = 0;  // for progress
+  std::vector<std::vector<Choice>> choices_;  // per group, by rising bits
+  size_t fits_ = 0, fits_done_ = 0;           // for progress
 };
 
 }  // namespace
