@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "base/status.h"
+#include "base/varint.h"
 #include "coding/hash.h"
 
 namespace lutdb {
@@ -21,24 +22,6 @@ constexpr size_t kHeaderBytes = 20;
 constexpr int kZstdLevel = 3;
 constexpr size_t kCompressFrom = 256;         // smaller bodies are not worth a frame
 constexpr size_t kDeltaBytesMax = 5 + 3 + 3;  // of the three variable-length integers
-
-void AppendVarint(uint32_t value, std::string* out) {
-  for (; value >= 0x80; value >>= 7) out->push_back(static_cast<char>(value | 0x80));
-  out->push_back(static_cast<char>(value));
-}
-
-// Advances *at; false at the end of the bytes or for more than 32 bits.
-bool ReadVarint(std::string_view bytes, size_t* at, uint32_t* value) {
-  uint64_t result = 0;
-  for (int shift = 0; shift < 35 && *at < bytes.size(); shift += 7) {
-    const auto byte = static_cast<uint8_t>(bytes[(*at)++]);
-    result |= uint64_t{byte & 0x7fu} << shift;
-    if (byte >= 0x80) continue;
-    *value = static_cast<uint32_t>(result);
-    return result <= UINT32_MAX;
-  }
-  return false;
-}
 
 uint32_t ZigZag(int32_t value) {
   return (static_cast<uint32_t>(value) << 1) ^ static_cast<uint32_t>(value >> 31);

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "db/read_plan.h"
+#include "db/table_guard.h"
 
 namespace lutdb::db {
 namespace {
@@ -218,8 +219,10 @@ class ParallelFileSystem : public rocksdb::FileSystemWrapper {
                                         const rocksdb::FileOptions& options,
                                         std::unique_ptr<rocksdb::FSRandomAccessFile>* file,
                                         rocksdb::IODebugContext* debug) override {
-    const rocksdb::IOStatus status = target()->NewRandomAccessFile(path, options, file, debug);
+    rocksdb::IOStatus status = target()->NewRandomAccessFile(path, options, file, debug);
     if (!status.ok() || options.use_mmap_reads || options.use_direct_reads) return status;
+    status = GuardAgainstDamage(path, options, file, debug);
+    if (!status.ok()) return status;
     // Where there is no descriptor, RocksDB's own file serves as well, one block at a time.
     const bool room = ++parallel_files <= kParallelFilesMax;
     const int descriptor = room ? ::open(path.c_str(), O_RDONLY | O_CLOEXEC) : -1;
@@ -230,6 +233,15 @@ class ParallelFileSystem : public rocksdb::FileSystemWrapper {
     (void)::posix_fadvise(descriptor, 0, 0, POSIX_FADV_RANDOM);
     *file = std::make_unique<ParallelFile>(std::move(*file), descriptor);
     return status;
+  }
+
+ private:
+  rocksdb::IOStatus GuardAgainstDamage(const std::string& path, const rocksdb::FileOptions& options,
+                                       std::unique_ptr<rocksdb::FSRandomAccessFile>* file,
+                                       rocksdb::IODebugContext* debug) {
+    uint64_t bytes = 0;
+    const rocksdb::IOStatus status = target()->GetFileSize(path, options.io_options, &bytes, debug);
+    return status.ok() ? GuardTable(path, bytes, file) : status;
   }
 };
 

@@ -79,7 +79,8 @@ TEST_F(VerifyTest, FindsEveryFlippedByte) {
   for (const LiveFile& file : files_) {
     // All of the end of the file, where its structure is, and steps through its blocks.
     for (uint64_t offset = 0; offset < file.bytes; offset += offset + 1500 < file.bytes ? 97 : 1) {
-      const auto mask = static_cast<char>(1 << random() % 8);
+      // The highest bits hold what most misleads a reader: signs, flags, more to come.
+      const auto mask = static_cast<char>(1 << (random() % 2 ? 7 : random() % 8));
       FlipByte(file.path, offset, mask);
       const absl::Status status = rocks->VerifyFile(file);
       ASSERT_EQ(status.code(), absl::StatusCode::kDataLoss) << file.path << " at " << offset;

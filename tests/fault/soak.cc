@@ -72,16 +72,21 @@ class Soak {
 
  private:
   void Round(const Workloads& workloads, uint64_t seed) {
-    const std::map<std::string, std::pair<Effect, int64_t>> effects = {
-        {"failed calls", {Effect::kFail, only_.empty() ? 5 : 1}},
-        {"torn writes", {Effect::kTear, 3}},
-        {"spoilt reads", {Effect::kFlip, 3}},
-        {"misplaced reads", {Effect::kMisplace, 3}}};
+    struct Faults {
+      const char* what;
+      Effect effect;
+      int64_t every;
+    };
+    const bool each = !only_.empty();
+    const Faults all_faults[] = {{"failed calls", Effect::kFail, each ? 1 : 5},
+                                 {"torn writes", Effect::kTear, each ? 1 : 3},
+                                 {"spoilt reads", Effect::kFlip, each ? 1 : 3},
+                                 {"misplaced reads", Effect::kMisplace, each ? 1 : 3}};
     for (const Workload& workload : workloads.all()) {
       const std::string& name = workload.name;
-      for (const auto& [what, effect] : effects) {
-        Try(what, name,
-            [&] { return FailEveryCall(workloads, name, effect.first, effect.second, seed); });
+      for (const Faults& faults : all_faults) {
+        Try(faults.what, name,
+            [&] { return FailEveryCall(workloads, name, faults.effect, faults.every, seed); });
       }
       Try("kills at calls", name, [&] { return KillAtCalls(workloads, name, 60, seed); });
       Try("kills at moments", name, [&] { return KillAtRandom(workloads, name, 60, seed); });
