@@ -20,12 +20,12 @@ bool IsSpace(CodePoint c) {
          category == UTF8PROC_CATEGORY_ZP;
 }
 
+// Unassigned code points stay: they may be newer than the tables of whoever reads them.
 bool IsControl(CodePoint c) {
   if (c == '\t' || c == '\n' || c == '\r') return false;
   switch (utf8proc_category(c)) {
     case UTF8PROC_CATEGORY_CC:
     case UTF8PROC_CATEGORY_CF:
-    case UTF8PROC_CATEGORY_CN:
     case UTF8PROC_CATEGORY_CO:
       return true;
     default:

@@ -58,6 +58,9 @@ TEST(Normalizer, TextOfBert) {
   EXPECT_EQ(Normalized({Step(TokenizerStepKind::kCleanText)},
                        std::string("a\0b\tc\xEF\xBF\xBD\xC2\xA0", 10) + "d"),
             "ab c d");
+  // Unassigned U+FB42 stays, U+E000 of the private use area goes: as in Hugging Face's tokenizers.
+  EXPECT_EQ(Normalized({Step(TokenizerStepKind::kCleanText)}, "x\xEF\xAD\x82\xEE\x80\x80y"),
+            "x\xEF\xAD\x82y");
   EXPECT_EQ(Normalized({Step(TokenizerStepKind::kSpaceIdeographs)}, "a\xE4\xB8\x80z"),
             "a \xE4\xB8\x80 z");
 }
