@@ -1,7 +1,7 @@
-// Look up and add. Rows that are added and rows that are subtracted are told apart first, so that
-// no element pays for a sign; then a few rows at a time are added to sums of a block of neurons
-// that stay in the first-level cache. What limits it is how many reads of memory a core has under
-// way: every instruction that is saved per line lets it look further ahead (docs/performance.md).
+// Look up and add: a few rows at a time are added to, or subtracted from, sums of a block of
+// neurons that stay in the first-level cache, and the rows that come next are fetched meanwhile.
+// What limits it is how many reads of memory a core has under way: every instruction that is saved
+// per line lets it look further ahead (docs/performance.md).
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -41,11 +41,18 @@ void ScaleSumsOf(const int32_t* acc, const float* step, const float* bias, float
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-constexpr size_t kGroupRows = 6;        // read side by side
-constexpr size_t kBatchRows = 252;      // sums of so many int8 entries fit int16
-constexpr size_t kBlockBytes = 4096;    // of each row; sums of a block take twice that
-constexpr size_t kPrefetchedLines = 2;  // of each row of the next group; hardware does the rest
+constexpr size_t kGroupRows = 8;      // read side by side, at most
+constexpr size_t kBatchRows = 240;    // sums of so many int8 entries fit int16
+constexpr size_t kBlockBytes = 4096;  // of each row; sums of a block take twice that
 constexpr size_t kLineBytes = 64;
+// Two groups' lines between what is prefetched and what is added fill half of a first-level cache.
+constexpr size_t kAheadLines = 16;
+
+// What is prefetched while a group of rows is added.
+enum class Fetch {
+  kAhead,   // of rows in memory: the same rows' lines kAheadLines ahead, then the next group's
+  kStarts,  // of rows in some cache: two lines of each row of the next group
+};
 
 // What entries widen to. int16 sums of int8 entries are passed on to int32 before they could
 // overflow; int32 sums of int16 entries cannot (65,538 rows at most).
@@ -54,12 +61,10 @@ struct Widened;
 template <>
 struct Widened<int8_t> {
   using Type = int16_t;
-  static constexpr size_t kRowsMax = kBatchRows;
 };
 template <>
 struct Widened<int16_t> {
   using Type = int32_t;
-  static constexpr size_t kRowsMax = size_t{1} << 31;
 };
 
 template <class V>
@@ -71,17 +76,33 @@ HWY_INLINE hn::Vec<hn::ScalableTag<int32_t> > ToInt32(hn::ScalableTag<int32_t> d
   }
 }
 
+// How rows of a group are signed.
+enum class Sign {
+  kAdd,
+  kSubtract,
+  kEach,  // each as its flag says
+};
+
+// How many rows went into some sums, those that were subtracted among them.
+struct RowCounts {
+  size_t all = 0;
+  size_t subtracted = 0;
+};
+
 // acc[i] += the sum of column i, for two columns in each word of the vectors but no more than
-// `columns`; rows: added less subtracted.
+// `columns`.
 template <typename Entry, class V>
-HWY_INLINE void PassOnPairs(V whole, V upper, size_t rows, size_t columns, int32_t* acc) {
+HWY_INLINE void PassOnPairs(V whole, V upper, const RowCounts& rows, size_t columns, int32_t* acc) {
   using Wide = typename Widened<Entry>::Type;
   const hn::ScalableTag<Wide> d;
   constexpr int kBits = 8 * sizeof(Entry);
-  const auto added = hn::Set(d, static_cast<Wide>(rows << (kBits - 1)));
-  const auto lower = hn::Sub(hn::Sub(whole, hn::ShiftLeft<kBits>(upper)), added);
+  const auto ones = hn::Set(d, static_cast<Wide>(rows.subtracted));
+  const auto halves =
+      hn::Set(d, static_cast<Wide>((rows.all - 2 * rows.subtracted) << (kBits - 1)));
+  const auto high = hn::Add(upper, ones);
+  const auto lower = hn::Sub(hn::Sub(hn::Add(whole, ones), hn::ShiftLeft<kBits>(high)), halves);
   HWY_ALIGN_MAX Wide sums[2 * hn::MaxLanes(d)];
-  hn::StoreInterleaved2(lower, upper, d, sums);
+  hn::StoreInterleaved2(lower, high, d, sums);
   const size_t count = columns < 2 * hn::Lanes(d) ? columns : 2 * hn::Lanes(d);
   size_t c = 0;
   const hn::ScalableTag<int32_t> d32;
@@ -96,9 +117,10 @@ HWY_INLINE void PassOnPairs(V whole, V upper, size_t rows, size_t columns, int32
 // Sums of the columns of one block, kept apart by the parity of the column. Two entries lie in a
 // word of the wider type. With the top bit of the lower one flipped, which adds half its range, the
 // word is upper * 2^bits + lower, lower >= 0: so the sum of whole words and the sum of upper halves
-// hold both sums, and an entry pair costs a flip, a shift and two additions. Arithmetic is modulo
-// the word, which is exact since the sums fit it. Read-modify-write of these sums stays in the
-// first-level cache.
+// hold both sums, and an entry pair costs a flip, a shift and two additions. A row is subtracted by
+// flipping all other bits instead: that adds -1 less the word, and its upper half -1 less its own.
+// Arithmetic is modulo the word, which is exact since the sums fit it. Read-modify-write of these
+// sums stays in the first-level cache.
 template <typename Entry>
 class BlockSums {
  public:
@@ -108,31 +130,39 @@ class BlockSums {
   HWY_INLINE void Clear(size_t words) {
     std::memset(whole_, 0, words * sizeof(Wide));
     std::memset(upper_, 0, words * sizeof(Wide));
-    rows_ = 0;
+    rows_ = {};
   }
 
-  // Adds or subtracts `lines` cache lines of kRows rows, from entry n of each on.
-  template <bool kSubtract, size_t kRows>
-  HWY_INLINE void Add(const Entry* const* rows, size_t n, size_t lines) {
-    const hn::ScalableTag<Wide> d;
-    const size_t lanes = hn::Lanes(d);
-    const auto flip = hn::Set(d, static_cast<Wide>(Wide{1} << (kBits - 1)));
+  // Adds or subtracts `lines` cache lines of kRows rows, from entry n of each on. With
+  // Fetch::kAhead the lines some way ahead are prefetched, at the end of the rows the first ones of
+  // the rows `next`. `negative`: for Sign::kEach, one flag a row.
+  template <Sign kSign, size_t kRows, Fetch kFetch>
+  HWY_INLINE void Add(const Entry* const* rows, const uint8_t* negative, const Entry* const* next,
+                      size_t n, size_t lines) {
+    constexpr Wide kFlip = Wide{1} << (kBits - 1);
+    Wide flips[kRows];
     const Wide* from[kRows];
-    for (size_t r = 0; r < kRows; ++r) from[r] = reinterpret_cast<const Wide*>(rows[r] + n);
-    const size_t words = lines * kLineBytes / sizeof(Wide);
-    for (size_t i = 0; i < words; i += lanes) {
-      auto whole = hn::Load(d, whole_ + i);
-      auto upper = hn::Load(d, upper_ + i);
-      for (size_t r = 0; r < kRows; ++r) {
-        const auto word = hn::Xor(hn::Load(d, from[r] + i), flip);
-        const auto half = hn::ShiftRight<kBits>(word);
-        whole = kSubtract ? hn::Sub(whole, word) : hn::Add(whole, word);
-        upper = kSubtract ? hn::Sub(upper, half) : hn::Add(upper, half);
-      }
-      hn::Store(whole, d, whole_ + i);
-      hn::Store(upper, d, upper_ + i);
+    const Wide* then[kRows];
+    for (size_t r = 0; r < kRows; ++r) {
+      const bool subtract = kSign == Sign::kEach ? negative[r] != 0 : kSign == Sign::kSubtract;
+      flips[r] = static_cast<Wide>(subtract ? ~kFlip : kFlip);
+      rows_.subtracted += subtract;
+      from[r] = reinterpret_cast<const Wide*>(rows[r] + n);
+      then[r] = reinterpret_cast<const Wide*>(next[r] + n);
     }
-    rows_ += kSubtract ? size_t{0} - kRows : kRows;
+    rows_.all += kRows;
+    const size_t end = lines * kLineWords;
+    if constexpr (kFetch == Fetch::kAhead) {
+      constexpr size_t kAhead = kAheadLines * kLineWords;
+      size_t turn = 0;
+      if (end > kAhead) {
+        turn = end - kAhead;
+        AddWords<kSign, kRows, true>(from, flips, 0, turn, from, kAhead);
+      }
+      AddWords<kSign, kRows, true>(from, flips, turn, end, then, size_t{0} - turn);
+    } else {
+      AddWords<kSign, kRows, false>(from, flips, 0, end, then, 0);
+    }
   }
 
   // acc[i] += the sum of column i.
@@ -146,97 +176,139 @@ class BlockSums {
   }
 
  private:
+  // Words begin .. end of the rows; word i + shift (modulo 2^64) of `fetched` is prefetched with
+  // word i.
+  template <Sign kSign, size_t kRows, bool kPrefetch>
+  HWY_INLINE void AddWords(const Wide* const* from, const Wide* flips, size_t begin, size_t end,
+                           const Wide* const* fetched, size_t shift) {
+    const hn::ScalableTag<Wide> d;
+    const auto same = hn::Set(d, flips[0]);
+    for (size_t i = begin; i < end; i += hn::Lanes(d)) {
+      auto whole = hn::Load(d, whole_ + i);
+      auto upper = hn::Load(d, upper_ + i);
+      for (size_t r = 0; r < kRows; ++r) {
+        const auto flip = kSign == Sign::kEach ? hn::Set(d, flips[r]) : same;
+        const auto word = hn::Xor(hn::Load(d, from[r] + i), flip);
+        whole = hn::Add(whole, word);
+        upper = hn::Add(upper, hn::ShiftRight<kBits>(word));
+      }
+      hn::Store(whole, d, whole_ + i);
+      hn::Store(upper, d, upper_ + i);
+      if (kPrefetch && (hn::MaxLanes(d) >= kLineWords || i % kLineWords == 0)) {
+        for (size_t r = 0; r < kRows; ++r) hwy::Prefetch(fetched[r] + (i + shift));
+      }
+    }
+  }
+
+  static constexpr size_t kLineWords = kLineBytes / sizeof(Wide);
   static constexpr size_t kWords = kBlockBytes / sizeof(Wide);
   HWY_ALIGN_MAX Wide whole_[kWords];
   HWY_ALIGN_MAX Wide upper_[kWords];
-  size_t rows_ = 0;  // added less subtracted, modulo 2^64
+  RowCounts rows_;
 };
 
+// Rows to be summed, none null, and what comes after them.
 template <typename Entry>
-HWY_INLINE void PrefetchStarts(const Entry* const* rows, size_t count, size_t n) {
-  for (size_t r = 0; r < count; ++r) {
-    for (size_t line = 0; line < kPrefetchedLines; ++line) {
-      hwy::Prefetch(rows[r] + n + line * kLineBytes / sizeof(Entry));
-    }
-  }
-}
-
-// `ahead`: rows behind these in the list, which come next.
-template <bool kSubtract, typename Entry>
-HWY_INLINE void AddGroups(const Entry* const* rows, size_t row_count, size_t ahead, size_t n,
-                          size_t lines, BlockSums<Entry>* sums) {
-  size_t r = 0;
-  const size_t known = row_count + ahead;
-  for (; r + kGroupRows <= row_count; r += kGroupRows) {
-    const size_t next = known - r - kGroupRows;
-    PrefetchStarts(rows + r + kGroupRows, next < kGroupRows ? next : kGroupRows, n);
-    sums->template Add<kSubtract, kGroupRows>(rows + r, n, lines);
-  }
-  if (r < row_count) {
-    PrefetchStarts(rows + row_count, ahead < kGroupRows ? ahead : kGroupRows, n);
-    if (row_count - r >= 3) {
-      sums->template Add<kSubtract, 3>(rows + r, n, lines);
-      r += 3;
-    }
-    if (row_count - r == 2) sums->template Add<kSubtract, 2>(rows + r, n, lines);
-    if (row_count - r == 1) sums->template Add<kSubtract, 1>(rows + r, n, lines);
-  }
-}
-
-// Rows of a batch, none null: those to be added, then those to be subtracted, then a few of the
-// next batch, which are only prefetched.
-template <typename Entry>
-struct Batch {
-  const Entry* rows[kBatchRows + kGroupRows];
-  size_t added = 0;
-  size_t subtracted = 0;
-  size_t ahead = 0;
+struct RowSpan {
+  const Entry* const* rows;
+  const uint8_t* negative;  // one flag a row; null unless they are signed one by one
+  size_t count;
+  size_t ahead;  // rows behind these in the list, which come next: only prefetched
 };
 
-template <typename Entry>
-HWY_INLINE size_t TakeBatch(const Entry* const* rows, const int8_t* signs, size_t first,
-                            size_t row_count, Batch<Entry>* batch) {
-  const Entry* subtracted[kBatchRows];
-  batch->added = batch->subtracted = batch->ahead = 0;
-  size_t r = first;
-  for (; r < row_count && batch->added + batch->subtracted < kBatchRows; ++r) {
-    if (rows[r] == nullptr) continue;
-    if (signs != nullptr && signs[r] < 0) {
-      subtracted[batch->subtracted++] = rows[r];
-    } else {
-      batch->rows[batch->added++] = rows[r];
+// Adds as many groups of kRows rows as there are from row r on; the row behind them.
+template <Sign kSign, size_t kRows, Fetch kFetch, typename Entry>
+HWY_INLINE size_t AddGroupsOf(const RowSpan<Entry>& span, size_t r, size_t n, size_t lines,
+                              BlockSums<Entry>* sums) {
+  const size_t known = span.count + span.ahead;
+  for (; r + kRows <= span.count; r += kRows) {
+    const Entry* next[kRows];
+    for (size_t i = 0; i < kRows; ++i) {
+      next[i] = span.rows[r + kRows + i < known ? r + kRows + i : r + i];
     }
-  }
-  size_t count = batch->added;
-  for (size_t i = 0; i < batch->subtracted; ++i) batch->rows[count++] = subtracted[i];
-  for (size_t next = r; next < row_count && batch->ahead < kGroupRows; ++next) {
-    if (rows[next] == nullptr) continue;
-    batch->rows[count++] = rows[next];
-    ++batch->ahead;
+    if constexpr (kFetch == Fetch::kStarts) {
+      for (const Entry* row : next) {  // both lines of a row together: two make a stream
+        hwy::Prefetch(row + n);
+        hwy::Prefetch(row + n + kLineBytes / sizeof(Entry));
+      }
+    }
+    sums->template Add<kSign, kRows, kFetch>(
+        span.rows + r, kSign == Sign::kEach ? span.negative + r : nullptr, next, n, lines);
   }
   return r;
 }
 
-// Rows are read in groups, side by side: each row trains a prefetcher of its own, and more rows at
-// once than a few would displace each other in the cache, as columns of rows that are pages apart
-// share its sets. Only the first lines of the next group's rows are prefetched here.
+template <Sign kSign, Fetch kFetch, typename Entry>
+HWY_INLINE void AddSpan(const RowSpan<Entry>& span, size_t n, size_t lines,
+                        BlockSums<Entry>* sums) {
+  size_t r = 0;
+  if constexpr (kFetch == Fetch::kAhead) {
+    r = AddGroupsOf<kSign, 8, kFetch>(span, r, n, lines, sums);
+    r = AddGroupsOf<kSign, 4, kFetch>(span, r, n, lines, sums);
+  } else {
+    r = AddGroupsOf<kSign, 6, kFetch>(span, r, n, lines, sums);
+    r = AddGroupsOf<kSign, 3, kFetch>(span, r, n, lines, sums);
+  }
+  r = AddGroupsOf<kSign, 2, kFetch>(span, r, n, lines, sums);
+  AddGroupsOf<kSign, 1, kFetch>(span, r, n, lines, sums);
+}
+
+// Rows of a batch, then a few of the next one.
 template <typename Entry>
-HWY_INLINE void AddRowsOf(const Entry* const* rows, const int8_t* signs, size_t row_count,
-                          size_t neurons, int32_t* acc) {
+struct Batch {
+  const Entry* rows[kBatchRows + kGroupRows];
+  uint8_t negative[kBatchRows + kGroupRows];
+  size_t count = 0;
+  size_t ahead = 0;
+};
+
+// Fills the batch with the rows from `first` on that are there; where the next one begins.
+template <typename Entry>
+HWY_INLINE size_t TakeBatch(const Entry* const* rows, const int8_t* signs, size_t first,
+                            size_t row_count, Batch<Entry>* batch) {
+  size_t taken = 0;
+  const auto take = [&](size_t r) {  // without branches: signs cannot be foretold
+    batch->rows[taken] = rows[r];
+    batch->negative[taken] = signs != nullptr && signs[r] < 0;
+    taken += rows[r] != nullptr;
+  };
+  size_t r = first;
+  for (; r < row_count && taken < kBatchRows; ++r) take(r);
+  batch->count = taken;
+  for (size_t next = r; next < row_count && taken < batch->count + kGroupRows; ++next) take(next);
+  batch->ahead = taken - batch->count;
+  return r;
+}
+
+// Rows are read in groups, side by side, and prefetched by software: a row is too short for the
+// hardware to find out what comes.
+template <Sign kSign, typename Entry>
+HWY_INLINE void AddRowsSigned(const Entry* const* rows, const int8_t* signs, size_t row_count,
+                              size_t neurons, int32_t* acc) {
   constexpr size_t kBlock = kBlockBytes / sizeof(Entry);
   constexpr size_t kLine = kLineBytes / sizeof(Entry);
   Batch<Entry> batch;
   BlockSums<Entry> sums;
   for (size_t next = 0; next < row_count;) {
     next = TakeBatch(rows, signs, next, row_count, &batch);
+    const RowSpan<Entry> span = {batch.rows, batch.negative, batch.count, batch.ahead};
     for (size_t n = 0; n < neurons; n += kBlock) {
       const size_t columns = neurons - n < kBlock ? neurons - n : kBlock;
       const size_t lines = (columns + kLine - 1) / kLine;
       sums.Clear(lines * kLine / 2);
-      AddGroups<false>(batch.rows, batch.added, batch.subtracted + batch.ahead, n, lines, &sums);
-      AddGroups<true>(batch.rows + batch.added, batch.subtracted, batch.ahead, n, lines, &sums);
+      AddSpan<kSign, Fetch::kAhead>(span, n, lines, &sums);
       sums.PassOn(columns, acc + n);
     }
+  }
+}
+
+template <typename Entry>
+HWY_INLINE void AddRowsOf(const Entry* const* rows, const int8_t* signs, size_t row_count,
+                          size_t neurons, int32_t* acc) {
+  if (signs == nullptr) {
+    AddRowsSigned<Sign::kAdd>(rows, signs, row_count, neurons, acc);
+  } else {
+    AddRowsSigned<Sign::kEach>(rows, signs, row_count, neurons, acc);
   }
 }
 
@@ -259,8 +331,10 @@ HWY_INLINE void AddRowListsOf(const RowList<Entry>* lists, size_t vectors, size_
         const size_t columns = end - n < kBlock ? end - n : kBlock;
         const size_t lines = (columns + kLine - 1) / kLine;
         sums.Clear(lines * kLine / 2);
-        AddGroups<false>(list.rows + first, turn - first, count - turn, n, lines, &sums);
-        AddGroups<true>(list.rows + turn, last - turn, count - last, n, lines, &sums);
+        const RowSpan<Entry> added = {list.rows + first, nullptr, turn - first, count - turn};
+        const RowSpan<Entry> subtracted = {list.rows + turn, nullptr, last - turn, count - last};
+        AddSpan<Sign::kAdd, Fetch::kStarts>(added, n, lines, &sums);
+        AddSpan<Sign::kSubtract, Fetch::kStarts>(subtracted, n, lines, &sums);
         sums.PassOn(columns, acc + v * acc_stride + n);
       }
     }
