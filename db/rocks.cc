@@ -8,6 +8,7 @@
 #include <rocksdb/write_batch.h>
 
 #include <algorithm>
+#include <atomic>
 #include <filesystem>
 #include <numeric>
 #include <set>
@@ -24,6 +25,12 @@
 
 namespace lutdb::db {
 
+// Memtables are flushed when they have 16 MiB (rocks_options.cc); of the families that are written
+// one by one there are two.
+constexpr uint64_t kLogBytesMax = 64 << 20;
+constexpr uint64_t kSpareDiskBytes = 1 << 20;
+constexpr uint64_t kRoomCheckBytes = 64 << 10;  // written between two looks at the disk
+
 struct Rocks::State {
   State(const std::string& database_path, const OpenOptions& options)
       : path(database_path), cache(rocksdb::NewLRUCache(options.cache_bytes)) {}
@@ -37,6 +44,26 @@ struct Rocks::State {
         rocksdb::DB::Open(options, path, Families(cache, false), &families, &raw), path));
     database.reset(raw);
     writable = true;
+    logged_bytes = LogBytes();
+    return absl::OkStatus();
+  }
+
+  // Writes end while what is in the log still fits into a table file beside it: a store never fills
+  // its disk so far that it cannot be flushed, or opened for writing and thinned out.
+  absl::Status ReserveRoom(uint64_t bytes) {
+    const uint64_t logged = logged_bytes += bytes;
+    if (logged < next_room_check) return absl::OkStatus();
+    const uint64_t kept = std::min(logged, kLogBytesMax) + kSpareDiskBytes;
+    const auto free = FreeDiskBytes(path);
+    if (free.ok() && *free < bytes + kept) {
+      logged_bytes -= bytes;
+      return ResourceExhausted(
+          "{}: the disk is full: {} bytes are left, and {} are kept so that the store can be "
+          "opened "
+          "and flushed: free some space and try again",
+          path, *free, kept);
+    }
+    next_room_check = logged + kRoomCheckBytes;
     return absl::OkStatus();
   }
 
@@ -67,7 +94,19 @@ struct Rocks::State {
     return names;
   }
 
+  uint64_t LogBytes() const {
+    uint64_t bytes = 0;
+    std::error_code failed;
+    for (const std::string& name : LogNames()) {
+      const uint64_t size = std::filesystem::file_size(JoinPath(path, name), failed);
+      if (!failed) bytes += size;
+    }
+    return bytes;
+  }
+
   std::string path;
+  std::atomic<uint64_t> logged_bytes{0};  // since the last flush, at least
+  std::atomic<uint64_t> next_room_check{0};
   std::shared_ptr<rocksdb::Cache> cache;
   std::unique_ptr<rocksdb::DB> database;
   std::vector<rocksdb::ColumnFamilyHandle*> families;
@@ -242,12 +281,15 @@ absl::Status Rocks::Apply(absl::Span<const Write> writes, Sync sync) {
   // A checksum per key guards the batch on its way through memory into the log and memtable.
   constexpr size_t kProtectionBytes = 8;
   rocksdb::WriteBatch batch(0, 0, kProtectionBytes, 0);
+  bool makes_room = true;  // deletes only, as gc does
   for (const Write& write : writes) {
     rocksdb::ColumnFamilyHandle* family = state_->family(write.family);
     const rocksdb::Status added = write.is_delete ? batch.Delete(family, write.key)
                                                   : batch.Put(family, write.key, write.value);
     LUTDB_RETURN_IF_ERROR(Translate(added, state_->path));
+    makes_room &= write.is_delete;
   }
+  if (!makes_room) LUTDB_RETURN_IF_ERROR(state_->ReserveRoom(batch.GetDataSize()));
   rocksdb::WriteOptions options;
   options.sync = sync == Sync::kNow;
   const rocksdb::Status written = state_->database->Write(options, &batch);
@@ -275,8 +317,10 @@ absl::Status Rocks::Compact(Family family) {
 }
 
 absl::Status Rocks::Flush() {
-  return Translate(state_->database->Flush(rocksdb::FlushOptions(), state_->families),
-                   state_->path);
+  const rocksdb::Status flushed =
+      state_->database->Flush(rocksdb::FlushOptions(), state_->families);
+  if (flushed.ok()) state_->logged_bytes = state_->next_room_check = 0;
+  return Translate(flushed, state_->path);
 }
 
 namespace {

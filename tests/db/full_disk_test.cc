@@ -53,7 +53,22 @@ TEST_F(FullDiskTest, WritesFailAndEarlierOnesStay) {
     EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
     EXPECT_THAT(Message(status), HasSubstr("disk is full"));
     EXPECT_GT(written.size(), 10u);
-    EXPECT_FALSE((*rocks)->Flush().ok());
+    // What is kept is enough to flush, again and again.
+    EXPECT_TRUE((*rocks)->Flush().ok());
+    const std::vector<Write> one = {{Family::kHistory, "one more", "small"}};
+    for (int i = 0; i < 20 && (*rocks)->Apply(one).ok(); ++i) EXPECT_TRUE((*rocks)->Flush().ok());
+  }
+  {
+    auto rocks = Rocks::OpenForWriting(path, {});
+    ASSERT_TRUE(rocks.ok()) << rocks.status();
+    const std::vector<Write> less = {{Family::kHistory, "key 0", "", /*is_delete=*/true}};
+    EXPECT_TRUE((*rocks)->Apply(less).ok());
+    written.erase("key 0");
+    EXPECT_FALSE((*rocks)->Get(Family::kHistory, "key 0").ok());
+  }
+  // Somebody else takes the rest.
+  for (int i = 0;
+       WriteFileAtomically(scratch_ / fmt::format("p{}", i), std::string(4096, 'x')).ok(); ++i) {
   }
   // It still opens and reads on the full disk.
   const auto rocks = Rocks::OpenForReading(path, {});

@@ -218,6 +218,13 @@ TEST_P(Integer, SumsDoNotOverflow) {
   std::fill(acc.begin(), acc.end(), 0);
   AddRows(narrow_rows.data(), nullptr, kRows, kNeurons, acc.data());
   for (const int32_t sum : acc) ASSERT_EQ(int64_t{sum}, int64_t{-127} * int64_t{kRows});
+  const std::vector<int8_t> minus(kRows, -1);
+  std::fill(acc.begin(), acc.end(), 0);
+  AddRows(wide_rows.data(), minus.data(), kRows, kNeurons, acc.data());
+  for (const int32_t sum : acc) ASSERT_EQ(int64_t{sum}, int64_t{-32767} * int64_t{kRows});
+  std::fill(acc.begin(), acc.end(), 0);
+  AddRows(narrow_rows.data(), minus.data(), kRows, kNeurons, acc.data());
+  for (const int32_t sum : acc) ASSERT_EQ(int64_t{sum}, int64_t{127} * int64_t{kRows});
   for (const size_t added : {size_t{0}, kRows}) {
     const RowList<int16_t> wide_list = {wide_rows.data(), added, kRows - added};
     const RowList<int8_t> narrow_list = {narrow_rows.data(), added, kRows - added};
