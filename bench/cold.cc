@@ -2,14 +2,13 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <array>
-#include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <thread>
 
 #include "base/file.h"
 #include "bench/layer_store.h"
+#include "bench/output_of.h"
 #include "bench/suite.h"
 #include "db/parallel_reads.h"
 #include "db/store_files.h"
@@ -17,18 +16,6 @@
 
 namespace lutdb::bench {
 namespace {
-
-// What a program prints; empty when it cannot be run.
-std::string OutputOf(const std::string& command) {
-  std::string output;
-  FILE* pipe = ::popen(command.c_str(), "r");
-  if (pipe == nullptr) return output;
-  std::array<char, 4096> buffer;
-  for (size_t bytes = 0; (bytes = std::fread(buffer.data(), 1, buffer.size(), pipe)) > 0;) {
-    output.append(buffer.data(), bytes);
-  }
-  return ::pclose(pipe) == 0 ? output : std::string();
-}
 
 // 4 KiB random reads per second, 32 under way, past the page cache; 0 without fio.
 double FioReadsPerSecond(const std::string& file) {

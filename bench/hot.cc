@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/file.h"
+#include "bench/blas_peer.h"
 #include "bench/ggml_peer.h"
 #include "bench/layer_store.h"
 #include "bench/memory_peer.h"
@@ -218,6 +219,33 @@ void AddContest(Suite* suite, const Contest& contest, const LayerShape& shape,
   }
 }
 
+// Time of OpenBLAS's product in f32 over that of ours, on the same layer.
+void AddSgemv(Suite* suite, const LayerShape& shape, const std::string& store,
+              uint64_t arena_bytes) {
+  const std::vector<float> weights = LayerWeights(shape);
+  const Vectors vectors = RandomProduct(shape, weights);
+  constexpr int kCopies = 4;  // of 64 MiB
+  std::string why;
+  const auto blas = BlasLayer::Create(weights, static_cast<int>(shape.inputs),
+                                      static_cast<int>(shape.neurons), kCopies, &why);
+  if (blas == nullptr) {
+    suite->report.Note("hot_vs_sgemv_1t", {}, why);
+    return;
+  }
+  if (RelativeError(blas->Product(vectors.x), vectors.exact) > 1e-3) {
+    Die("OpenBLAS's product is not the layer's");
+  }
+  for (const int threads : {1, 2}) {
+    OpenLayer layer(store, arena_bytes, static_cast<unsigned>(threads));
+    layer.Warm();
+    suite->report.Note(fmt::format("hot_vs_sgemv_{}t", threads),
+                       PairedRatio(
+                           7, [&] { return blas->SecondsPerProduct(threads); },
+                           [&] { return SecondsPerVector(&layer, kVectors); }),
+                       "time of OpenBLAS sgemv, f32, over ours");
+  }
+}
+
 // The 5-bit table of the same layer: too large for the arena, and only its error is asked for.
 void AddFiveBitError(Suite* suite, const LayerShape& shape) {
   const std::vector<float> weights = LayerWeights(shape);
@@ -253,6 +281,7 @@ void MeasureHot(Suite* suite) {
     }
     if (suite->WantsAny({"hot_vs_q4k_1t", "hot_vs_q4k_2t"})) {
       AddContest(suite, {.prefix = "hot_vs_q4k", .bounds = {1.1, 1.0}}, shape, store, arena);
+      AddSgemv(suite, shape, store, arena);
       AddFiveBitError(suite, shape);
     }
     Check(RemovePath(store));

@@ -6,6 +6,7 @@
 #include "base/aligned_buffer.h"
 #include "base/file.h"
 #include "bench/layer_store.h"
+#include "bench/output_of.h"
 #include "bench/suite.h"
 #include "coding/record.h"
 #include "db/keys.h"
@@ -131,6 +132,28 @@ void AddArenaVsMultiGet(Suite* suite, const std::string& tiles, const std::strin
                     "keys per second, rows added, over MultiGet from RocksDB's block cache");
   suite->report.Note("arena_mkeys", Summarize(ours), "million keys per second, arena");
   suite->report.Note("multiget_mkeys", Summarize(theirs), "million keys per second, MultiGet");
+}
+
+// RocksDB's own benchmark on values as large as a row, all of them in its block cache.
+void AddDbBench(Suite* suite) {
+  const std::string name = "db_bench_mkeys";
+  const std::string database = suite->folder + "/db_bench";
+  const std::string output = OutputOf(fmt::format(
+      "db_bench --benchmarks=fillseq,readseq,multireadrandom --db='{}' --num=100000 --key_size=16 "
+      "--value_size=4096 --batch_size=128 --cache_size={} --compression_type=none --duration={} "
+      "2>/dev/null",
+      database, kGiB, suite->quick ? 1 : 5));
+  Check(RemovePath(database));
+  // "multireadrandom :   1.234 micros/op 810372 ops/sec ..."
+  const size_t line = output.find("multireadrandom");
+  const size_t micros = output.find("micros/op", line);
+  if (line == std::string::npos || micros == std::string::npos) {
+    suite->report.Note(name, {}, "peer not installed (./dev bench --peers): rocksdb-tools");
+    return;
+  }
+  const double mkeys = std::strtod(output.c_str() + micros + sizeof("micros/op"), nullptr) / 1e6;
+  suite->report.Note(name, {mkeys, mkeys, mkeys},
+                     "million keys per second, db_bench multireadrandom, 4 KiB from the cache");
 }
 
 void AddFill(Suite* suite, const std::string& tiles) {
@@ -278,7 +301,10 @@ void MeasureStorage(Suite* suite) {
     row_options.codec = Codec::kRaw;
     const std::string tiles = BuildLayer(suite->folder, "tiles", half, options);
     const std::string rows = BuildLayer(suite->folder, "rows", half, row_options);
-    if (suite->Wants("arena_vs_multiget")) AddArenaVsMultiGet(suite, tiles, rows);
+    if (suite->Wants("arena_vs_multiget")) {
+      AddArenaVsMultiGet(suite, tiles, rows);
+      AddDbBench(suite);
+    }
     if (suite->Wants("arena_fill_gbps")) AddFill(suite, tiles);
     if (suite->Wants("capped_arena")) {
       AddCapped(suite, "capped_arena", tiles, rows);

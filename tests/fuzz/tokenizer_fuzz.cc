@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <filesystem>
 #include <fstream>
 
 #include "base/check.h"
@@ -29,7 +30,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t count) {
   auto pieces = lutdb::ParseSentencePieceModel(text, "m");
   if (pieces.ok()) Use(*std::move(pieces));
   // The other readers map the file.
-  static const std::string path = "tokenizer_fuzz." + std::to_string(getpid()) + ".json";
+  static const std::string path = std::filesystem::temp_directory_path() /
+                                  ("tokenizer_fuzz." + std::to_string(getpid()) + ".json");
   std::ofstream(path, std::ios::binary | std::ios::trunc) << text;
   auto spec = lutdb::ReadTokenizerFile(path, 0);
   unlink(path.c_str());
