@@ -227,7 +227,7 @@ HWY_INLINE size_t AddGroupsOf(const RowSpan<Entry>& span, size_t r, size_t n, si
       next[i] = span.rows[r + kRows + i < known ? r + kRows + i : r + i];
     }
     if constexpr (kFetch == Fetch::kStarts) {
-      for (const Entry* row : next) {  // both lines of a row together: two make a stream
+      for (const Entry* row : next) {
         hwy::Prefetch(row + n);
         hwy::Prefetch(row + n + kLineBytes / sizeof(Entry));
       }
