@@ -226,11 +226,10 @@ HWY_INLINE size_t AddGroupsOf(const RowSpan<Entry>& span, size_t r, size_t n, si
     for (size_t i = 0; i < kRows; ++i) {
       next[i] = span.rows[r + kRows + i < known ? r + kRows + i : r + i];
     }
+    // Early, for the sake of the TLB: what is prefetched later must not wait for a page's address.
+    for (const Entry* row : next) hwy::Prefetch(row + n);
     if constexpr (kFetch == Fetch::kStarts) {
-      for (const Entry* row : next) {
-        hwy::Prefetch(row + n);
-        hwy::Prefetch(row + n + kLineBytes / sizeof(Entry));
-      }
+      for (const Entry* row : next) hwy::Prefetch(row + n + kLineBytes / sizeof(Entry));
     }
     sums->template Add<kSign, kRows, kFetch>(
         span.rows + r, kSign == Sign::kEach ? span.negative + r : nullptr, next, n, lines);
