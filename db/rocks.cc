@@ -59,8 +59,7 @@ struct Rocks::State {
       logged_bytes -= bytes;
       return ResourceExhausted(
           "{}: the disk is full: {} bytes are left, and {} are kept so that the store can be "
-          "opened "
-          "and flushed: free some space and try again",
+          "opened and flushed: free some space and try again",
           path, *free, kept);
     }
     next_room_check = logged + kRoomCheckBytes;

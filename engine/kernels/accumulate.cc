@@ -42,10 +42,10 @@ void ScaleSumsOf(const int32_t* acc, const float* step, const float* bias, float
 namespace hn = hwy::HWY_NAMESPACE;
 
 constexpr size_t kGroupRows = 8;      // read side by side, at most
-constexpr size_t kBatchRows = 240;    // sums of so many int8 entries fit int16
+constexpr size_t kBatchRows = 240;    // whole groups; sums of so many int8 entries fit int16
 constexpr size_t kBlockBytes = 4096;  // of each row; sums of a block take twice that
 constexpr size_t kLineBytes = 64;
-// Two groups' lines between what is prefetched and what is added fill half of a first-level cache.
+// 8 KiB of a group are prefetched and not yet added: they stay in the first-level cache.
 constexpr size_t kAheadLines = 16;
 
 // What is prefetched while a group of rows is added.
