@@ -14,10 +14,19 @@ namespace {
 // Bytes of rows that many vectors go through together: about what a last-level cache holds.
 constexpr uint64_t kBlockBytes = 32 << 20;
 
+// Of a row, below which threads share out rows instead, if each gets as many as kSliceRowsMin.
+constexpr uint64_t kSliceBytesMin = 4096;
+constexpr size_t kSliceRowsMin = 64;
+
 }  // namespace
 
 LookUpAdd::LookUpAdd(const StoreReader& store, RowSource& rows, ThreadTeam& team)
-    : store_(store), rows_(rows), team_(team), shifted_(team.count()), packed_(team) {
+    : store_(store),
+      rows_(rows),
+      team_(team),
+      shifted_(team.count()),
+      slice_sums_(team.count()),
+      packed_(team) {
   uint32_t rows_max = 0;
   for (const TableSpec& table : store.manifest().tables) {
     const uint32_t chunks = store.geometry(table.id).chunks();
@@ -216,22 +225,52 @@ absl::Status LookUpAdd::AddFaults(uint32_t table, uint32_t chunk_begin,
                      });
 }
 
+// Slices of neurons; or of rows where a slice of a row would be short, so that each page is touched
+// by one thread only, and read in one piece.
 template <typename Entry>
 absl::Status LookUpAdd::AddPinned(uint32_t neurons, int32_t* acc) {
-  // Slices start at multiples of 64 neurons, so that every shifted row stays 64-byte aligned.
   const size_t rows = pinned_.size();
+  const auto* from = reinterpret_cast<const Entry* const*>(pinned_.rows());
+  const bool short_slices = neurons * sizeof(Entry) / team_.count() < kSliceBytesMin;
+  if (short_slices && rows >= kSliceRowsMin * team_.count()) {
+    return AddRowSlices<Entry>(neurons, acc);
+  }
+  // Slices start at multiples of 64 neurons, so that every shifted row stays 64-byte aligned.
   return team_.Split(neurons, kBlockNeurons, uint64_t{neurons} * rows,
                      [&](unsigned slice, size_t begin, size_t end) {
-                       const auto* from = reinterpret_cast<const Entry* const*>(pinned_.rows());
+                       const Entry* const* shifted_rows = from;
                        if (begin > 0) {
                          std::vector<const void*>& shifted = shifted_[slice];
                          for (size_t r = 0; r < rows; ++r) {
                            shifted[r] = from[r] == nullptr ? nullptr : from[r] + begin;
                          }
-                         from = reinterpret_cast<const Entry* const*>(shifted.data());
+                         shifted_rows = reinterpret_cast<const Entry* const*>(shifted.data());
                        }
-                       kernels::AddRows(from, pinned_.signs(), rows, end - begin, acc + begin);
+                       kernels::AddRows(shifted_rows, pinned_.signs(), rows, end - begin,
+                                        acc + begin);
                      });
+}
+
+// Each slice of rows has sums of its own, which are integers: their order does not matter.
+template <typename Entry>
+absl::Status LookUpAdd::AddRowSlices(uint32_t neurons, int32_t* acc) {
+  const size_t rows = pinned_.size();
+  const auto* from = reinterpret_cast<const Entry* const*>(pinned_.rows());
+  const int8_t* signs = pinned_.signs();
+  for (std::vector<int32_t>& sums : slice_sums_) {
+    sums.clear();
+    sums.reserve(neurons);  // here: threads must not fail
+  }
+  LUTDB_RETURN_IF_ERROR(
+      team_.Split(rows, 1, uint64_t{neurons} * rows, [&](unsigned slice, size_t begin, size_t end) {
+        if (slice > 0) slice_sums_[slice].assign(neurons, 0);
+        kernels::AddRows(from + begin, signs == nullptr ? nullptr : signs + begin, end - begin,
+                         neurons, slice > 0 ? slice_sums_[slice].data() : acc);
+      }));
+  for (const std::vector<int32_t>& sums : slice_sums_) {
+    for (size_t n = 0; n < sums.size(); ++n) acc[n] += sums[n];
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace lutdb

@@ -50,6 +50,8 @@ class LookUpAdd {
  private:
   template <typename Entry>
   absl::Status AddPinned(uint32_t neurons, int32_t* acc);
+  template <typename Entry>
+  absl::Status AddRowSlices(uint32_t neurons, int32_t* acc);
   absl::Status AddFaults(uint32_t table, uint32_t chunk_begin, absl::Span<const uint16_t> codes,
                          int32_t* acc);
 
@@ -75,6 +77,7 @@ class LookUpAdd {
   std::shared_ptr<const FaultModel> faults_;
   PinnedRows pinned_;
   std::vector<std::vector<const void*>> shifted_;  // per slice: row pointers moved to its neurons
+  std::vector<std::vector<int32_t>> slice_sums_;  // per slice of rows but the first: one per neuron
   // Of SumsOfMany:
   PackedWalk packed_;  // tables whose slopes are in memory; the others by the rows below
   std::vector<ChunkCode> wanted_;        // codes that any vector has in a block, ascending

@@ -76,6 +76,7 @@ class ResidentPanel {
   }
   // Of the first column.
   const uint8_t* At(uint64_t row) const { return file_->base() + row * context_.row_bytes; }
+  uint64_t row_bytes() const { return context_.row_bytes; }  // from row to row
 
   // Makes the groups of these chunks (ascending) resident, as many as the budget allows. Errors are
   // the store's; when the file cannot take a group, that one stays missing and nothing is reported.

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "absl/types/span.h"
 #include "base/check.h"
 #include "coding/levels.h"
 
@@ -46,13 +47,28 @@ class RowPlaces {
   // code < codes(chunk). Records of this format version follow from weights, whatever their codec,
   // so the code of all-zero levels always has a row of zeros (T(zero) = 0).
   RowPlace Find(uint32_t chunk, uint32_t code) const {
-    const Chunk& place = Of(chunk);
-    RowPlace found;
-    found.zero = code == place.zero_code;
-    found.negated = code < place.stored_from;
-    const uint32_t kept = found.negated ? place.codes - 1 - code : code;
-    found.row = first_row(chunk) + (kept - place.stored_from);
-    return found;
+    return FindIn(Of(chunk), first_row(chunk), code);
+  }
+  // Calls take(i, place) for codes[i], code of chunk_begin + i, in turn. False: codes[i] is none of
+  // its chunk, and take was called for those before it.
+  template <typename Take>
+  bool FindEach(uint32_t chunk_begin, absl::Span<const uint16_t> codes, const Take& take) const {
+    if (!lists_.empty()) {
+      const Chunk* places = lists_.data() + chunk_begin;
+      for (size_t i = 0; i < codes.size(); ++i) {
+        const Chunk place = places[i];
+        if (codes[i] >= place.codes) return false;
+        take(i, FindIn(place, place.first_row, codes[i]));
+      }
+      return true;
+    }
+    const Chunk place = uniform_;
+    uint64_t first_row = uint64_t{chunk_begin} * place.stored();
+    for (size_t i = 0; i < codes.size(); ++i, first_row += place.stored()) {
+      if (codes[i] >= place.codes) return false;
+      take(i, FindIn(place, first_row, codes[i]));
+    }
+    return true;
   }
   // The code whose entries a stored row of `chunk` has as they are.
   uint32_t CodeOf(uint32_t chunk, uint64_t row) const {
@@ -71,6 +87,14 @@ class RowPlaces {
   const Chunk& Of(uint32_t chunk) const {
     LUTDB_DCHECK(chunk < chunks_);
     return lists_.empty() ? uniform_ : lists_[chunk];
+  }
+  static RowPlace FindIn(const Chunk& place, uint64_t first_row, uint32_t code) {
+    RowPlace found;
+    found.zero = code == place.zero_code;
+    found.negated = code < place.stored_from;
+    const uint32_t kept = found.negated ? place.codes - 1 - code : code;
+    found.row = first_row + (kept - place.stored_from);
+    return found;
   }
   static Chunk Describe(const TableGeometry& geometry, uint32_t chunk);
 

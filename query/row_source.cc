@@ -240,19 +240,21 @@ bool RowSource::State::PinWarm(uint32_t table, uint32_t chunk_begin,
   pin->signs.resize(count);
   const void** rows = pin->rows.data();
   int8_t* signs = pin->signs.data();
-  const uint64_t offset = arena->offset(table);
+  const uint8_t* const base = resident->At(0) + arena->offset(table);
+  const uint64_t row_bytes = resident->row_bytes();
   size_t zeros = 0;
-  bool any_negated = false;
-  for (size_t i = 0; i < count; ++i) {
-    const uint32_t chunk = chunk_begin + static_cast<uint32_t>(i);
-    if (codes[i] >= in.codes(chunk)) return false;
-    const RowPlace place = in.Find(chunk, codes[i]);
-    rows[i] = place.zero ? nullptr : resident->At(place.row) + offset;
-    signs[i] = place.negated ? -1 : 1;
+  size_t negated = 0;
+  // Without branches: which codes are negated or zero cannot be foretold.
+  const auto take = [=, &zeros, &negated](size_t i, const RowPlace& place) {
+    const uintptr_t kept = uintptr_t{place.zero} - 1;
+    rows[i] = reinterpret_cast<const void*>(
+        reinterpret_cast<uintptr_t>(base + place.row * row_bytes) & kept);
+    signs[i] = static_cast<int8_t>(1 - 2 * int{place.negated});
     zeros += place.zero;
-    any_negated |= place.negated;
-  }
-  pin->any_negated = any_negated;
+    negated += place.negated;
+  };
+  if (!in.FindEach(chunk_begin, codes, take)) return false;
+  pin->any_negated = negated > 0;
   arena->counters().hits.fetch_add(count - zeros, std::memory_order_relaxed);
   return true;
 }
