@@ -1,7 +1,5 @@
 #include "base/npy.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
@@ -10,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/file.h"
+#include "base/result_file.h"
 #include "base/status.h"
 
 namespace lutdb {
@@ -157,47 +156,6 @@ std::string FormatHeader(std::string_view descr, absl::Span<const uint64_t> shap
              static_cast<char>(dictionary.size() >> 8)};
   return header + dictionary;
 }
-
-// A file that is written under a temporary name and renamed when whole.
-class ResultFile {
- public:
-  static absl::StatusOr<std::unique_ptr<ResultFile>> Create(const std::string& path) {
-    struct stat info = {};
-    const bool special = stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode);
-    std::string written_path = special ? path : path + ".tmp";
-    FILE* file = std::fopen(written_path.c_str(), "wb");
-    if (file == nullptr) {
-      return Unavailable("{}: cannot be written: {}", path, std::strerror(errno));
-    }
-    return std::unique_ptr<ResultFile>(new ResultFile(path, std::move(written_path), file));
-  }
-  ~ResultFile() {
-    if (file_ == nullptr) return;
-    std::fclose(file_);
-    if (written_path_ != path_) std::remove(written_path_.c_str());
-  }
-  void Write(const void* bytes, size_t count) {
-    if (count > 0 && std::fwrite(bytes, 1, count, file_) != count) failed_ = true;
-  }
-  absl::Status Finish() {
-    failed_ |= std::fflush(file_) != 0;
-    if (!failed_) {
-      failed_ |= std::fclose(std::exchange(file_, nullptr)) != 0;
-      if (written_path_ != path_) {
-        failed_ |= std::rename(written_path_.c_str(), path_.c_str()) != 0;
-      }
-    }
-    if (!failed_) return absl::OkStatus();
-    return Unavailable("{}: cannot be written: {}", path_, std::strerror(errno));
-  }
-
- private:
-  ResultFile(std::string path, std::string written_path, FILE* file)
-      : path_(std::move(path)), written_path_(std::move(written_path)), file_(file) {}
-  std::string path_, written_path_;
-  FILE* file_;
-  bool failed_ = false;
-};
 
 void CheckShape(absl::Span<const uint64_t> shape, size_t count) {
   uint64_t elements = 1;

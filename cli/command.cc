@@ -1,6 +1,7 @@
 #include "cli/command.h"
 
 #include <algorithm>
+#include <charconv>
 #include <exception>
 #include <new>
 
@@ -137,6 +138,17 @@ absl::Status RunCommand(const std::vector<std::string>& words, Output& output) {
 
 CLI::Validator Unlisted(CLI::Validator check) { return check.description(""); }
 
+CLI::Validator WholeNumber() {
+  const auto problem = [](const std::string& text) {
+    uint64_t number = 0;
+    const char* const end = text.data() + text.size();
+    const auto parsed = std::from_chars(text.data(), end, number);
+    if (parsed.ec == std::errc() && parsed.ptr == end) return std::string();
+    return fmt::format("'{}' is no whole number from 0 to 2^64 - 1", text);
+  };
+  return CLI::Validator(problem, "");
+}
+
 void AddJson(CLI::App& app, bool* json) {
   app.add_flag("--json", *json, "Print one JSON object")
       ->multi_option_policy(CLI::MultiOptionPolicy::Throw);
@@ -187,8 +199,16 @@ absl::Status CheckAt(const std::string& store, const std::string& at) {
 }
 
 void AddWait(CLI::App& app, double* wait_seconds) {
-  app.add_option("--wait", *wait_seconds, "Seconds to wait for another writer (default: 30)")
-      ->check(Unlisted(CLI::Range(0.0, 1e6)))
+  app.add_option("--wait", *wait_seconds,
+                 "Seconds to wait for another writer (default: 30); reading never waits")
+      ->check(CLI::Validator(  // CLI::Range lets "nan" pass
+          [](const std::string& text) {
+            double seconds = -1;
+            const bool number = CLI::detail::lexical_cast(text, seconds);
+            if (number && seconds >= 0 && seconds <= 1e6) return std::string();
+            return fmt::format("'{}' is not between 0 and 1000000", text);
+          },
+          ""))
       ->type_name("SECONDS");
 }
 

@@ -37,6 +37,8 @@ absl::Status RunCommand(const std::vector<std::string>& words, Output& output);
 
 // A check that the help does not spell out: the option's type name and text say it better.
 CLI::Validator Unlisted(CLI::Validator check);
+// 0 .. 2^64 - 1. To be asked for every uint64_t: CLI11 takes "-1" for the largest of them.
+CLI::Validator WholeNumber();
 void AddJson(CLI::App& app, bool* json);
 void AddThreads(CLI::App& app, unsigned* threads);
 void AddStore(CLI::App& app, std::string* store);

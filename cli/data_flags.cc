@@ -85,6 +85,7 @@ void AddHeldOut(CLI::App& app, double* valid_fraction, uint64_t* seed, const std
                               ->check(Unlisted(CLI::Range(0.0, 1.0)))
                               ->type_name("F");
   app.add_option("--seed", *seed, "Chooses the rows held out")
+      ->check(WholeNumber())
       ->needs(fraction)
       ->capture_default_str()
       ->type_name("S");

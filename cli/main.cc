@@ -1,6 +1,6 @@
 // Parses, runs, and maps the status of the command to the exit code.
 
-#include <fmt/format.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -12,9 +12,23 @@
 #include "base/out_of_memory.h"
 #include "base/status.h"
 #include "cli/command.h"
+#include "cli/notice.h"
 #include "cli/output.h"
 
+namespace {
+
+// A file that is opened while one of these is closed would get its number, and messages with it.
+void ReserveStandardDescriptors() {
+  for (const int standard : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    // Writing to it fails, as it would to one that is closed.
+    if (::fcntl(standard, F_GETFD) == -1) (void)::open("/dev/null", O_RDONLY);
+  }
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
+  ReserveStandardDescriptors();
   // A closed pipe is seen where it is written to, and is no reason to die.
   std::signal(SIGPIPE, SIG_IGN);
   lutdb::ExitWhenOutOfMemory();
@@ -28,6 +42,6 @@ int main(int argc, char** argv) {
   if (status.ok()) status = written;
   if (status.ok()) return 0;
   std::fflush(stdout);
-  fmt::print(stderr, "lutdb: {}\n", lutdb::Message(status));
+  lutdb::cli::Notice("lutdb: {}\n", lutdb::Message(status));
   return absl::IsInvalidArgument(status) ? 2 : 1;
 }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "cli/notice.h"
 #include "cli/sizes.h"
 
 namespace lutdb::cli {
@@ -62,10 +63,10 @@ void ProgressBar::Report(const Progress& progress) {
                      progress.bytes_done - std::min(progress.bytes_done, bytes_at_begin_),
                      std::chrono::duration<double>(now - stage_begin_).count());
   if (terminal_) {
-    fmt::print(stderr, "\r{}\x1b[K", line);
+    Notice("\r{}\x1b[K", line);
     line_open_ = true;
   } else {
-    fmt::print(stderr, "{}\n", line);
+    Notice("{}\n", line);
   }
   std::fflush(stderr);
 }

@@ -1,5 +1,5 @@
 // Levels of inputs, the geometry of a table's chunks and codes, and the choice of the input scale.
-// docs/format.md, "Codes", has the numbering.
+// docs/format.md, "Levels and codes", has the numbering.
 #pragma once
 
 #include <cstdint>

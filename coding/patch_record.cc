@@ -43,8 +43,10 @@ absl::StatusOr<std::string> OpenBody(std::string_view bytes, uint32_t* count, Pa
   if (bytes.size() < kHeaderBytes || LoadLittle<uint16_t>(bytes.data()) != kMagic) return damaged();
   const auto version = static_cast<uint8_t>(bytes[2]);
   if (version != kVersion) {
-    return absl::UnimplementedError(
-        fmt::format("a patch of the history has version {}, which needs a newer lutdb", version));
+    return absl::UnimplementedError(fmt::format(
+        "a patch of the history has version {}, this build reads version {}: use the build "
+        "that wrote it",
+        version, kVersion));
   }
   *count = LoadLittle<uint32_t>(bytes.data() + 4);
   const uint32_t raw_bytes = LoadLittle<uint32_t>(bytes.data() + 8);

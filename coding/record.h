@@ -1,6 +1,6 @@
 // Record <-> bytes. Goals: lossless, self-describing, checked; a record read at the wrong key is
-// noticed. Non-goals: storage, models. docs/format.md, "Records", has the bytes and a worked
-// example.
+// noticed. Non-goals: storage, models. docs/format.md, "Tile records" and "Row
+// records", has the bytes and a worked example.
 //
 // A tile record holds 64 neurons x up to tile_chunks() consecutive chunks x all codes. A row record
 // holds one code of one chunk for up to row_neurons() neurons. The decoded payload that the

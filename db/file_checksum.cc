@@ -56,6 +56,13 @@ std::shared_ptr<rocksdb::FileChecksumGenFactory> FileChecksumFactory() {
   return factory;
 }
 
+std::string ChecksumOf(std::string_view bytes) {
+  Xxh3Generator generator;
+  generator.Update(bytes.data(), bytes.size());
+  generator.Finalize();
+  return generator.GetChecksum();
+}
+
 absl::StatusOr<std::string> ChecksumOfFile(const std::string& path, uint64_t* bytes) {
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"),
                                                        &std::fclose);

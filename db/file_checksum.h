@@ -6,12 +6,16 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "absl/status/statusor.h"
 
 namespace lutdb::db {
 
 std::shared_ptr<rocksdb::FileChecksumGenFactory> FileChecksumFactory();
+
+// The checksum of bytes, in the form RocksDB records.
+std::string ChecksumOf(std::string_view bytes);
 
 // The checksum of a file's bytes as they are now, in the form RocksDB records; *bytes gets their
 // number. DataLoss when the file is absent, Unavailable when it cannot be read.

@@ -18,6 +18,7 @@
 #include "base/file.h"
 #include "base/status.h"
 #include "db/file_checksum.h"
+#include "db/kept_blobs.h"
 #include "db/mend_manifest.h"
 #include "db/read_plan.h"
 #include "db/rocks_options.h"
@@ -112,6 +113,8 @@ struct Rocks::State {
   bool writable = false;
   std::unique_ptr<WriteMark> mark;  // made by the first write
 
+  std::vector<LiveFile> LiveFiles() const;
+
   rocksdb::ColumnFamilyHandle* family(Family family) const {
     return families[static_cast<size_t>(family)];
   }
@@ -119,12 +122,16 @@ struct Rocks::State {
     // What the log holds goes to table files, all of whose bytes have checksums that are looked at.
     // Where that fails the log is still there, and read when the database is opened.
     if (mark != nullptr) (void)database->Flush({}, families);
+    const std::vector<LiveFile> files =
+        database != nullptr && writable ? LiveFiles() : std::vector<LiveFile>();
     // Handles before the database: the other order aborts in Debian's build.
     for (rocksdb::ColumnFamilyHandle* handle : families) {
       if (handle != nullptr) database->DestroyColumnFamilyHandle(handle);
     }
     if (database == nullptr || !writable) return;
-    if (database->Close().ok()) KeepManifest(path);
+    if (!database->Close().ok()) return;
+    KeepManifest(path);
+    KeepBlobs(path, files);
   }
 };
 
@@ -413,9 +420,11 @@ absl::Status Rocks::IngestUnchecked(Family family, const std::vector<std::string
   return Translate(status, state_->path);
 }
 
-std::vector<LiveFile> Rocks::LiveFiles() const {
+std::vector<LiveFile> Rocks::LiveFiles() const { return state_->LiveFiles(); }
+
+std::vector<LiveFile> Rocks::State::LiveFiles() const {
   std::vector<rocksdb::LiveFileMetaData> metadata;
-  state_->database->GetLiveFilesMetaData(&metadata);
+  database->GetLiveFilesMetaData(&metadata);
   std::vector<LiveFile> files;
   for (const rocksdb::LiveFileMetaData& file : metadata) {
     LiveFile live;

@@ -85,7 +85,7 @@ absl::Status Tokenizer::CreateMatchers() {
 absl::StatusOr<std::vector<int32_t>> Tokenizer::Encode(std::string_view text,
                                                        const EncodeOptions& options) const {
   if (!present()) return NoTokenizer();
-  if (!IsUtf8(text)) return InvalidArgument("the prompt is not UTF-8 text");
+  if (!IsUtf8(text)) return InvalidArgument("the text is not UTF-8");
   std::vector<int32_t> tokens;
   if (options.add_special) tokens.assign(prefix_.begin(), prefix_.end());
   for (const auto& stretch : raw_added_->Cut(text, options.parse_special)) {

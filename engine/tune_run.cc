@@ -43,6 +43,7 @@ class Run {
   absl::StatusOr<double> Epoch(const TuneOptions& options);
   absl::Status Judge(double train_loss);
   bool OutOfBudget();
+  absl::Status Interrupted() const;
   double seconds() const { return std::chrono::duration<double>(Clock::now() - begin_).count(); }
 
   TuneTrainer& trainer_;
@@ -108,6 +109,15 @@ void Run::EndTrial() {
   BeginTrial();
 }
 
+absl::Status Run::Interrupted() const {
+  if (!checkpoint_.empty() && PathExists(checkpoint_)) {
+    return absl::CancelledError("interrupted; the same command goes on from its last checkpoint");
+  }
+  return absl::CancelledError(
+      "interrupted before the first checkpoint (--checkpoint-seconds); the same command begins "
+      "again");
+}
+
 bool Run::OutOfBudget() {
   if (options_.steps_max > 0 && state_.steps_all >= options_.steps_max) state_.stopped = "steps";
   if (options_.seconds_max > 0 && seconds() >= options_.seconds_max) state_.stopped = "time";
@@ -130,7 +140,7 @@ absl::StatusOr<double> Run::Epoch(const TuneOptions& options) {
   size_t done = 0;
   for (; done < batches; ++done) {
     if (options_.cancel != nullptr && options_.cancel->load(std::memory_order_relaxed)) {
-      return absl::CancelledError("interrupted; the same command goes on where it stopped");
+      return Interrupted();
     }
     if (done > 0 && OutOfBudget()) break;
     for (size_t i = 0; i < batch.size(); ++i) batch[i] = train_[order[done * batch.size() + i]];

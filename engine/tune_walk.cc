@@ -308,7 +308,8 @@ absl::StatusOr<WalkResult> Walk::Go() {
   LUTDB_RETURN_IF_ERROR(Prepare());
   for (uint32_t i = 0; i < graph().ops.size(); ++i) {
     if (options_.cancel != nullptr && options_.cancel->load(std::memory_order_relaxed)) {
-      return absl::CancelledError("interrupted; the same command goes on where it stopped");
+      return absl::CancelledError(
+          "interrupted; the same command goes on behind the last table it fitted");
     }
     if (graph().ops[i].kind == OpKind::kTable) {
       LUTDB_RETURN_IF_ERROR(TableOp(i));

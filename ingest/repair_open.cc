@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "base/status.h"
+#include "db/kept_blobs.h"
 #include "db/mend_manifest.h"
 #include "db/store_files.h"
 
@@ -60,21 +61,46 @@ absl::Status MendGeneration(const std::string& store, RepairReport* report) {
   return db::AnnounceGeneration(store, best);
 }
 
+bool BlobsAreWhole(const db::Rocks& rocks) {
+  const std::vector<db::LiveFile> files = rocks.LiveFiles();
+  return std::all_of(files.begin(), files.end(), [&](const db::LiveFile& file) {
+    return file.family != db::Family::kDefault || rocks.VerifyFile(file).ok();
+  });
+}
+
+bool IsDamaged(const absl::StatusOr<db::OpenedStore>& opened) {
+  return opened.ok() ? !BlobsAreWhole(*opened->rocks)
+                     : opened.status().code() == absl::StatusCode::kDataLoss;
+}
+
+// What says that `repair` mends is not what `repair` should say.
+absl::Status BeyondRepair(const absl::Status& status) {
+  const std::string message = Message(status);
+  const size_t advice = message.find(": `lutdb verify --deep`");
+  if (advice == std::string::npos) return status;
+  return DataLoss(
+      "{}: nothing holds it besides; copy a backup back, or build the store again from its model",
+      message.substr(0, advice));
+}
+
 }  // namespace
 
 absl::StatusOr<db::OpenedStore> OpenToRepair(const std::string& store, RepairReport* report) {
   if (IsDirectory(store)) LUTDB_RETURN_IF_ERROR(MendGeneration(store, report));
   auto opened = db::OpenStore(store, db::Access::kWrite, {});
-  if (opened.status().code() == absl::StatusCode::kDataLoss && IsDirectory(db::RocksPath(store))) {
-    LUTDB_ASSIGN_OR_RETURN(const bool mended, db::MendManifest(db::RocksPath(store)));
+  for (const auto mend : {db::MendManifest, db::MendBlobs}) {
+    if (!IsDirectory(db::RocksPath(store)) || !IsDamaged(opened)) continue;
+    // Closed first: what is put back must not be open.
+    opened = absl::UnknownError("closed");
+    LUTDB_ASSIGN_OR_RETURN(const bool mended, mend(db::RocksPath(store)));
     report->files_rebuilt += mended;
-    if (mended) opened = db::OpenStore(store, db::Access::kWrite, {});
+    opened = db::OpenStore(store, db::Access::kWrite, {});
   }
   if (opened.status().code() != absl::StatusCode::kDataLoss) return opened;
   db::OpenOptions options;
   options.accept_lost_writes = true;
   auto shorter = db::OpenStore(store, db::Access::kWrite, options);
-  if (!shorter.ok()) return opened;
+  if (!shorter.ok()) return BeyondRepair(opened.status());
   report->unrecoverable.push_back(Message(opened.status()));
   shorter->rocks->AcceptLostWrites();
   return shorter;

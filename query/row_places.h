@@ -44,8 +44,8 @@ class RowPlaces {
   // The chunk that a row belongs to.
   uint32_t ChunkOf(uint64_t row) const;
 
-  // code < codes(chunk). Records of this format version follow from weights, whatever their codec,
-  // so the code of all-zero levels always has a row of zeros (T(zero) = 0).
+  // code < codes(chunk). The code of all-zero levels has a row of zeros (T(zero) = 0), unless edits
+  // were baked into it: then the table says so (free_zero), and none counts as zero.
   RowPlace Find(uint32_t chunk, uint32_t code) const {
     return FindIn(Of(chunk), first_row(chunk), code);
   }

@@ -7,6 +7,7 @@
 #include "cli/command.h"
 #include "cli/history_output.h"
 #include "cli/interrupt.h"
+#include "cli/notice.h"
 #include "cli/progress_bar.h"
 #include "cli/sizes.h"
 #include "lutdb/history.h"
@@ -45,7 +46,7 @@ absl::Status Bake(const Flags& flags, Output& output) {
   }
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  fmt::print(stderr, "baked in {}\n", HumanSeconds(seconds));
+  Notice("baked in {}\n", HumanSeconds(seconds));
   return absl::OkStatus();
 }
 

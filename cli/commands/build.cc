@@ -9,6 +9,7 @@
 #include "cli/build_flags.h"
 #include "cli/command.h"
 #include "cli/interrupt.h"
+#include "cli/notice.h"
 #include "cli/progress_bar.h"
 #include "cli/sizes.h"
 #include "cli/text_table.h"
@@ -81,7 +82,7 @@ absl::Status Build(const Flags& flags, Output& output) {
     PrintReport(flags, *report, output);
   }
   if (!report->already_built) {
-    fmt::print(stderr, "built in {}\n", HumanSeconds(report->seconds));
+    Notice("built in {}\n", HumanSeconds(report->seconds));
   }
   return absl::OkStatus();
 }

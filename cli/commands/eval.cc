@@ -10,6 +10,7 @@
 #include "cli/command.h"
 #include "cli/data_flags.h"
 #include "cli/interrupt.h"
+#include "cli/notice.h"
 #include "cli/progress_bar.h"
 #include "cli/sizes.h"
 #include "cli/text_table.h"
@@ -135,7 +136,7 @@ absl::Status Eval(const Flags& flags, Output& output) {
   } else {
     Print(*report, flags.model.reference, dropped_rows, output);
   }
-  fmt::print(stderr, "evaluated in {}\n", HumanSeconds(report->seconds));
+  Notice("evaluated in {}\n", HumanSeconds(report->seconds));
   return absl::OkStatus();
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/npy.h"
+#include "base/result_file.h"
 #include "base/status.h"
 #include "cli/command.h"
 #include "cli/sizes.h"
@@ -265,7 +266,7 @@ absl::Status Run(Flags flags, Output& output) {
   LUTDB_ASSIGN_OR_RETURN(const auto model, Model::Open(flags.store, flags.model));
   LUTDB_ASSIGN_OR_RETURN(const Explanation explanation, Explain(flags, *model));
   if (!flags.svg.empty()) {
-    LUTDB_RETURN_IF_ERROR(WriteFileAtomically(flags.svg, Chart(explanation)));
+    LUTDB_RETURN_IF_ERROR(WriteResultFile(flags.svg, Chart(explanation)));
   }
   if (flags.json) {
     output.WriteJson(ToJson(explanation, model->is_language_model()));
@@ -290,6 +291,7 @@ void AddInputs(CLI::App& app, Flags* flags) {
       ->type_name("FILE");
   what->require_option(1);
   app.add_option("--row,--index", flags->row, "Row or image of the file, from 0 (default: 0)")
+      ->check(WholeNumber())
       ->type_name("N");
   CLI::Option* target =
       app.add_option("--target", flags->csv.target, "CSV: the column that is no input")

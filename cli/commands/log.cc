@@ -30,7 +30,8 @@ absl::Status Log(const Flags& flags, Output& output) {
   for (size_t i = 0; i < commits.size() && output.open(); ++i) {
     output.Write((i == 0 ? "" : "\n") + FormatCommit(commits[i]));
   }
-  if (commits.empty()) output.Write(fmt::format("no commits: {} is as it was built\n", flags.at));
+  if (commits.empty() && flags.count_max > 0)
+    output.Write(fmt::format("no commits: {} is as it was built\n", flags.at));
   return absl::OkStatus();
 }
 
@@ -41,6 +42,7 @@ Action DeclareLog(CLI::App& app) {
   AddStore(app, &flags->store);
   AddAt(app, &flags->at);
   app.add_option("-n,--max", flags->count_max, "Show the newest N commits (default: all)")
+      ->check(WholeNumber())
       ->type_name("N");
   AddWait(app, &flags->wait_seconds);
   AddJson(app, &flags->json);

@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "cli/command.h"
 #include "cli/interrupt.h"
+#include "cli/notice.h"
 #include "cli/sizes.h"
 #include "lutdb/eval.h"
 #include "lutdb/model.h"
@@ -61,15 +62,15 @@ const char* Name(GenerateEnd end) {
 
 void PrintTimings(const Flags& flags, const Model& model, const GenerateResult& result) {
   if (result.end == GenerateEnd::kContextFull) {
-    fmt::print(stderr, "stopped: the context of {} tokens is full\n", model.context());
+    Notice("stopped: the context of {} tokens is full\n", model.context());
   }
-  if (flags.generate.temperature > 0) fmt::print(stderr, "seed {}\n", flags.generate.seed);
-  fmt::print(stderr,
-             "prompt: {} tokens in {} ({:.1f} per second); generated: {} tokens in {} ({:.1f} per "
-             "second)\n",
-             result.prompt_tokens, HumanSeconds(result.prompt_seconds),
-             Rate(result.prompt_tokens, result.prompt_seconds), result.tokens.size(),
-             HumanSeconds(result.seconds), Rate(result.tokens.size(), result.seconds));
+  if (flags.generate.temperature > 0) Notice("seed {}\n", flags.generate.seed);
+  Notice(
+      "prompt: {} tokens in {} ({:.1f} per second); generated: {} tokens in {} ({:.1f} per "
+      "second)\n",
+      result.prompt_tokens, HumanSeconds(result.prompt_seconds),
+      Rate(result.prompt_tokens, result.prompt_seconds), result.tokens.size(),
+      HumanSeconds(result.seconds), Rate(result.tokens.size(), result.seconds));
 }
 
 absl::Status Generate(Flags flags, Model& model, Output& output) {
@@ -92,6 +93,7 @@ absl::Status Generate(Flags flags, Model& model, Output& output) {
   }
   if (begun || (result.ok() && !flags.json)) output.Write("\n");
   if (absl::IsCancelled(result.status())) {
+    if (!output.open()) return output.Flush();
     return Error(absl::StatusCode::kCancelled, "interrupted; run the command again to start over");
   }
   LUTDB_RETURN_IF_ERROR(result.status());
@@ -184,8 +186,8 @@ absl::Status RunArray(const Flags& flags, Model& model, Output& output) {
                       {"arena", ToJson(model.arena())}});
   }
   const size_t rows = result.size() / model.output_width();
-  fmt::print(stderr, "{} rows in {} ({:.1f} per second)\n", HumanCount(rows), HumanSeconds(seconds),
-             Rate(rows, seconds));
+  Notice("{} rows in {} ({:.1f} per second)\n", HumanCount(rows), HumanSeconds(seconds),
+         Rate(rows, seconds));
   return absl::OkStatus();
 }
 
@@ -263,6 +265,7 @@ Action DeclareRun(CLI::App& app) {
   AddSampling(app, &flags->generate);
   CLI::Option* seed =
       app.add_option("--seed", flags->generate.seed, "Of sampling (default: random, reported)")
+          ->check(WholeNumber())
           ->type_name("S");
   app.add_flag("--reference", flags->model.reference, "Use the kept f32 weights, not the tables")
       ->multi_option_policy(CLI::MultiOptionPolicy::Throw);

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "base/file.h"
+#include "base/result_file.h"
 #include "base/status.h"
 #include "cli/command.h"
 #include "cli/data_flags.h"
@@ -247,10 +248,10 @@ absl::Status Run(const Flags& flags, Output& output) {
   LUTDB_ASSIGN_OR_RETURN(const std::vector<Curve> curves, Measured(flags, *model));
   const Measure measure = MeasureOf(curves.front().points.front().report);
   if (!flags.csv.empty()) {
-    LUTDB_RETURN_IF_ERROR(WriteFileAtomically(flags.csv, Csv(curves, measure)));
+    LUTDB_RETURN_IF_ERROR(WriteResultFile(flags.csv, Csv(curves, measure)));
   }
   if (!flags.svg.empty()) {
-    LUTDB_RETURN_IF_ERROR(WriteFileAtomically(flags.svg, Chart(flags, curves, measure)));
+    LUTDB_RETURN_IF_ERROR(WriteResultFile(flags.svg, Chart(flags, curves, measure)));
   }
   if (flags.json) {
     output.WriteJson(ToJson(curves, measure));

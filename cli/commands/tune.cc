@@ -10,6 +10,7 @@
 #include "cli/command.h"
 #include "cli/data_flags.h"
 #include "cli/interrupt.h"
+#include "cli/notice.h"
 #include "cli/propose_chunks.h"
 #include "cli/sizes.h"
 #include "cli/text_table.h"
@@ -66,16 +67,15 @@ absl::StatusOr<RowSplit> Append(const Dataset& more, Dataset* data) {
 
 void ShowProgress(const TuneProgress& progress) {
   if (!progress.table.empty()) {
-    fmt::print(stderr, "fitted {} ({} of {})", progress.table, progress.done, progress.total);
-    fmt::print(stderr, ": unexplained {:.4f} from {:.4f}\n", progress.valid_loss,
-               progress.train_loss);
+    Notice("fitted {} ({} of {})", progress.table, progress.done, progress.total);
+    Notice(": unexplained {:.4f} from {:.4f}\n", progress.valid_loss, progress.train_loss);
     return;
   }
-  if (progress.trials > 1) fmt::print(stderr, "trial {}/{}, ", progress.trial, progress.trials);
-  fmt::print(stderr, "epoch {}/{}: train {:.6g}, validation {:.6g}", progress.done, progress.total,
-             progress.train_loss, progress.valid_loss);
-  if (progress.classes) fmt::print(stderr, ", accuracy {:.4f}", progress.valid_accuracy);
-  fmt::print(stderr, "\n");
+  if (progress.trials > 1) Notice("trial {}/{}, ", progress.trial, progress.trials);
+  Notice("epoch {}/{}: train {:.6g}, validation {:.6g}", progress.done, progress.total,
+         progress.train_loss, progress.valid_loss);
+  if (progress.classes) Notice(", accuracy {:.4f}", progress.valid_accuracy);
+  Notice("\n");
 }
 
 Json ToJson(const TuneMeasure& measure, bool classes) {
@@ -189,7 +189,13 @@ absl::Status Tune(Flags& flags, Output& output) {
   } else {
     Print(*report, output);
   }
-  fmt::print(stderr, "tuned in {}\n", HumanSeconds(report->seconds));
+  Notice("tuned in {}\n", HumanSeconds(report->seconds));
+  if (report->improved && report->classes &&
+      report->valid_after.accuracy < report->valid_before.accuracy) {
+    Notice(
+        "note: the loss decides, which got better; fewer of the held-out rows are right than "
+        "before\n");
+  }
   if (report->improved) return absl::OkStatus();
   return FailedPrecondition(
       "{}: the validation figure did not get better, nothing is committed; more data, penalties or "
@@ -262,6 +268,7 @@ Action DeclareTune(CLI::App& app) {
   app.add_flag("--weights", flags->reconstruct.weights_only,
                "reconstruct: fit weights instead, for comparison");
   app.add_option("--seed", options->seed, "Chooses rows held out, orders and beginnings")
+      ->check(WholeNumber())
       ->capture_default_str();
   app.add_option("--branch", options->branch, "Commit to this branch")->capture_default_str();
   app.add_option("-m,--message", options->message, "Of the commit")->type_name("TEXT");

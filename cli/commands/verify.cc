@@ -6,6 +6,7 @@
 #include "base/status.h"
 #include "cli/command.h"
 #include "cli/interrupt.h"
+#include "cli/notice.h"
 #include "cli/progress_bar.h"
 #include "cli/sizes.h"
 #include "cli/text_table.h"
@@ -90,7 +91,7 @@ absl::Status Verify(const Flags& flags, Output& output) {
   } else {
     Print(*report, output);
   }
-  fmt::print(stderr, "verified in {}\n", HumanSeconds(seconds));
+  Notice("verified in {}\n", HumanSeconds(seconds));
   if (report->clean) return absl::OkStatus();
   return DataLoss("{}: {} problems found; 'lutdb repair' rebuilds what follows from the weights",
                   flags.store, report->problems.size());
@@ -107,6 +108,7 @@ Action DeclareVerify(CLI::App& app) {
                                       "Recompute this share of the cells from the kept weights")
                            ->type_name("FRACTION");
   app.add_option("--seed", flags->options.seed, "Which cells --exact picks (default: 1)")
+      ->check(WholeNumber())
       ->type_name("S");
   AddAt(app, &flags->at);
   AddThreads(app, &flags->options.threads);

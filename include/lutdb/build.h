@@ -44,7 +44,9 @@ struct PlanReport {
   std::vector<PlanTable> tables;
   std::vector<PlanChoice> choices;  // with calibration data, unless a codebook is asked for
 };
-// Reads the model's headers and samples its weights; builds nothing. Errors as OpenModelSource.
+// Reads the model's headers and samples its weights; builds nothing. NotFound when there is no such
+// file, DataLoss when it is not what it claims, Unimplemented for an architecture or element type
+// that is not known, InvalidArgument for options that do not fit the model.
 absl::StatusOr<PlanReport> PlanBuild(const std::string& model, const BuildOptions& options);
 
 struct BuildReport {
@@ -58,8 +60,9 @@ struct BuildReport {
   Hash128 content_hash;
 };
 // Builds `store`, or resumes an interrupted build of the same plan. Nothing appears under the final
-// name before everything is durable. FailedPrecondition when a store (or half-built one) of another
-// plan is there, ResourceExhausted when the disk cannot hold the result, Cancelled when cancelled.
+// name before everything is durable. Errors of PlanBuild; FailedPrecondition when a store (or
+// half-built one) of another plan is there, ResourceExhausted when the disk cannot hold the result,
+// Cancelled when cancelled.
 absl::StatusOr<BuildReport> BuildStore(const std::string& model, const std::string& store,
                                        const BuildOptions& options);
 
@@ -90,8 +93,9 @@ struct RepairReport {
   // Damage to the kept weights or to the edit history themselves, which nothing else holds.
   std::vector<std::string> unrecoverable;
 };
-// Rebuilds what is damaged from the kept weights; edits stay. DataLoss when the weights a damaged
-// record needs are damaged themselves (the report in the message names the file).
+// Rebuilds what is damaged from the kept weights; edits stay. What nothing else holds is listed in
+// `unrecoverable`, as are records whose weights are damaged too; a status is returned only when
+// repairing itself could not be done.
 absl::StatusOr<RepairReport> RepairStore(const std::string& store, const VerifyOptions& options);
 
 struct BackupOptions {

@@ -45,7 +45,8 @@ absl::StatusOr<EvalReport> EvalTokens(Model& model, absl::Span<const int32_t> id
                                       const EvalOptions& options);
 
 // Labelled images in idx files (MNIST's format), plain or gzipped; pixels are fed as pixel / 255.
-// DataLoss when a file is not what it claims or the two do not match.
+// NotFound when a file is missing, DataLoss when one is not what it claims or the two do not match,
+// InvalidArgument when the model is a language model or has other inputs.
 absl::StatusOr<EvalReport> EvalImages(Model& model, const std::string& images_path,
                                       const std::string& labels_path, const EvalOptions& options);
 
@@ -59,7 +60,8 @@ absl::StatusOr<EvalReport> EvalRows(Model& model, const Dataset& data,
 absl::StatusOr<EvalReport> EvalDataset(Model& model, const Dataset& data,
                                        const EvalOptions& options);
 
-// Raw little-endian int32 ids, as written by `int32.tofile`.
+// Raw little-endian int32 ids, as written by `int32.tofile`. NotFound when there is no such file,
+// DataLoss when its size is not a multiple of 4.
 absl::StatusOr<std::vector<int32_t>> ReadTokenFile(const std::string& path);
 
 }  // namespace lutdb

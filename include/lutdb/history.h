@@ -9,7 +9,9 @@
 // A commit is atomic and durable when the call returns, and visible to the next batch of every open
 // reader, in this process and in others. A history opened for writing holds the store's writer lock
 // while it lives. Thread-safe. Errors are absl::Status with one clear line; after an error the
-// store is as it was before the call.
+// store is as it was before the call, except where a write or sync failed: then the commit may be
+// found, whole, when the store is opened again. Writing with a history that was opened for reading
+// is FailedPrecondition.
 #pragma once
 
 #include <cstdint>
@@ -108,13 +110,15 @@ class History {
                                     const CommitOptions& options);
 
   // Takes back what `commit` (on the branch) changed. FailedPrecondition, naming the entry, when a
-  // later commit changed it again.
+  // later commit changed it again, or when `commit` is not on the branch or changed nothing;
+  // InvalidArgument for the build.
   absl::StatusOr<CommitInfo> Revert(const std::string& branch, const std::string& commit,
                                     const CommitOptions& options);
   // Three-way, entry by entry, against the newest common ancestor. Entries that both sides changed
   // to different values are listed in *conflicts ({before: ours, after: theirs}) and refused
   // (Aborted) unless `choice` says whose value holds. A branch that has nothing of its own since
   // the ancestor is moved forward without a commit of its own: the other's head is returned.
+  // FailedPrecondition when there is nothing to merge. `conflicts` is cleared first; not null.
   absl::StatusOr<CommitInfo> Merge(const std::string& branch, const std::string& other,
                                    MergeChoice choice, const CommitOptions& options,
                                    std::vector<EntryChange>* conflicts);
@@ -152,6 +156,7 @@ class History {
 
   // Folds the edits of a ref into the records of a new base generation; every ref keeps its
   // entries and its log. Open readers keep the old generation until they open the store again.
+  // Cancelled when cancelled: the store is as it was.
   absl::Status Bake(const std::string& ref, const ProgressFn& progress,
                     const std::atomic<bool>* cancel);
   // Frees what nothing refers to. dry_run: only reports.

@@ -6,6 +6,7 @@
 // A Model is used by one thread at a time; it uses `threads` of its own inside.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -98,20 +99,27 @@ class Model {
   absl::Status RunPixels(absl::Span<const uint8_t> pixels, size_t count, absl::Span<float> output);
 
   // Language models. Appends one token to the context and gives the logits (vocabulary size) that
-  // follow it; empty logits: not wanted. OutOfRange when the context is full.
+  // follow it; empty logits: not wanted. OutOfRange when the context is full or the token is not in
+  // the vocabulary, InvalidArgument for logits of another size.
   absl::Status Feed(int32_t token, absl::Span<float> logits);
   // The same for many tokens, which go through each table together: faster, and the same bits.
   // After an error the context is undefined; Reset it. The first: the logits of the last token.
   absl::Status FeedAll(absl::Span<const int32_t> tokens, absl::Span<float> logits);
-  // Those of each: sink(i, logits that follow tokens[i]), valid during the call.
+  // Those of each: sink(i, logits that follow tokens[i]), valid during the call. An error of the
+  // sink ends it and is returned.
   using LogitsSink = std::function<absl::Status(size_t index, absl::Span<const float> logits)>;
   absl::Status FeedEach(absl::Span<const int32_t> tokens, const LogitsSink& sink);
   void Reset();  // empties the context
 
+  // Text to tokens and back; bytes that make no whole UTF-8 character decode to U+FFFD.
+  // FailedPrecondition without a tokenizer, InvalidArgument for text that is not UTF-8 or that it
+  // cannot express, OutOfRange for a token that is not in the vocabulary.
   absl::StatusOr<std::vector<int32_t>> Encode(std::string_view text,
                                               const EncodeOptions& options = {}) const;
   absl::StatusOr<std::string> Decode(absl::Span<const int32_t> tokens) const;
-  // FailedPrecondition without a tokenizer (unless prompt is given as tokens).
+  // FailedPrecondition without a tokenizer (unless prompt is given as tokens), InvalidArgument when
+  // the model is no language model or an option is out of range, OutOfRange when the prompt does
+  // not fit the context, Cancelled when cancelled.
   absl::StatusOr<GenerateResult> Generate(std::string_view prompt, const GenerateOptions& options,
                                           const TextSink& sink);
   absl::StatusOr<GenerateResult> GenerateFromTokens(absl::Span<const int32_t> prompt,

@@ -26,9 +26,10 @@ struct OpenStoreOptions {
   // Behaviour.
   std::string at = "main";  // branch, tag or commit to read
   // Performance.
-  uint64_t arena_bytes = kArenaDefault;  // memory for hot rows; 0: off, rows straight from RocksDB
-  uint64_t cache_bytes = 64 << 20;       // RocksDB's block cache
-  unsigned threads = 0;                  // 0: all cores
+  // Model only (Store reads records): memory for hot rows; 0: off, rows straight from RocksDB.
+  uint64_t arena_bytes = kArenaDefault;
+  uint64_t cache_bytes = 64 << 20;  // RocksDB's block cache
+  unsigned threads = 0;             // 0: all cores
 
   static constexpr uint64_t kArenaDefault = ~uint64_t{0};  // a quarter of usable memory
 };

@@ -26,7 +26,7 @@ struct TableInfo {
   uint32_t chunk = 0;  // inputs per chunk; 0 when chunks are given as lists
   uint32_t chunks = 0;
   uint32_t codes = 0;  // of the largest chunk
-  std::string coding;  // "signed", "unsigned" or "lists"
+  std::string coding;  // "signed", "unsigned", "learned" or "lists"
   int input_bits = 0;  // largest of the table
   EntryType entry = EntryType::kI16;
   Layout layout = Layout::kTile;
@@ -51,7 +51,7 @@ struct StoreInfo {
   uint64_t stored_bytes = 0;          // on disk: table records and kept source weights
   uint64_t weights_stored_bytes = 0;  // of stored_bytes, the kept source weights
   double derived_fraction = 0;        // share of entries that follow from slopes
-  uint32_t generation = 1;  // of the base: raised by each bake
+  uint32_t generation = 1;            // of the base: raised by each bake
   std::vector<std::string> branches;
   uint64_t ranges = 0;
   uint64_t ranges_resumed = 0;
@@ -107,14 +107,16 @@ class Store {
   absl::StatusOr<Head> head() const;
 
   // Entries by address: table[neurons, chunks, codes] with NumPy indexing (integer, a:b, a:b:s, :,
-  // negative from the end; omitted trailing indices mean all). InvalidArgument when malformed,
-  // NotFound for an unknown table, OutOfRange for an index that does not exist, ResourceExhausted
-  // when the selection has more than 2^31 entries.
+  // negative from the end; omitted trailing indices mean all), of one commit: the newest one at the
+  // time of the call. InvalidArgument when malformed or when the chunks selected differ in number
+  // of codes, NotFound for an unknown table, OutOfRange for an index that does not exist,
+  // ResourceExhausted when the selection has more than 2^31 entries or memory cannot hold it,
+  // DataLoss when a record is damaged.
   absl::StatusOr<Lookup> Get(const std::string& address) const;
 
-  // What both return is of one commit: the newest one at the time of the call.
-
-  // A batch of single entries in any order, one per key; entries must have keys.size() elements.
+  // A batch of single entries in any order, one per key, of one commit. InvalidArgument unless
+  // entries has keys.size() elements, OutOfRange for a key that does not exist, DataLoss when a
+  // record is damaged.
   absl::Status GetEntries(absl::Span<const EntryKey> keys, absl::Span<int16_t> entries) const;
 
  private:

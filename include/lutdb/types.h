@@ -18,7 +18,7 @@ inline constexpr int EntryBytes(EntryType type) { return type == EntryType::kI8 
 inline constexpr int32_t EntryLimit(EntryType type) { return type == EntryType::kI8 ? 127 : 32767; }
 
 // Levels of a b-bit input. Signed: -(2^(b-1)-1) .. 2^(b-1)-1, for b = 1 the pair -1, +1.
-// Unsigned: 0 .. 2^b-1.
+// Unsigned: 0 .. 2^b-1. Learned: a list of integers that the table keeps (docs/format.md).
 enum class Grid : uint8_t { kSigned = 1, kUnsigned = 2, kLearned = 3 };
 
 // How the entries of a table are cut into records.

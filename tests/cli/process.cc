@@ -59,6 +59,10 @@ ProcessResult Lutdb(std::vector<std::string> words, const ProcessOptions& option
   return RunProcess(words, options);
 }
 
+ProcessResult LutdbInShell(const std::string& words) {
+  return RunProcess({"sh", "-c", "\"$0\" " + words, LUTDB_BINARY});
+}
+
 RunningProcess::RunningProcess(const std::vector<std::string>& words, const std::string& err_path)
     : process_(Start(words, {}, "/dev/null", err_path)), err_path_(err_path) {}
 

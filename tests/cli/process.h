@@ -24,6 +24,9 @@ ProcessResult RunProcess(const std::vector<std::string>& words, const ProcessOpt
 // The lutdb of this build.
 ProcessResult Lutdb(std::vector<std::string> words, const ProcessOptions& options = {});
 
+// The same through a shell, with what a shell alone can do ("2>&-").
+ProcessResult LutdbInShell(const std::string& words);
+
 // Started and not waited for, so that it can be signalled. Its standard error is kept.
 class RunningProcess {
  public:

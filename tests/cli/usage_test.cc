@@ -1,6 +1,7 @@
 // Wrong words: exit 2, one line on standard error that starts with "lutdb: ", nothing on standard
 // output. Things that are not there or not what they claim: the same line, exit 1.
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -117,6 +118,27 @@ TEST(Usage, ContradictoryOptions) {
   ExpectRefused({"verify", "s.lut", "--exact", "0"}, 2, "--exact");
   ExpectRefused({"verify", "s.lut", "--exact", "1.5"}, 2, "--exact");
   ExpectRefused({"verify", "s.lut", "--exact", "nan"}, 2, "--exact");
+  ExpectRefused({"verify", "s.lut", "--seed", "-1"}, 2, "--seed");
+  ExpectRefused({"verify", "s.lut", "--wait", "nan"}, 2, "--wait");
+  ExpectRefused({"explain", "s.lut", "--images", "a", "--index", "-1"}, 2, "--row");
+  ExpectRefused({"log", "s.lut", "-n", "99999999999999999999"}, 2, "--max");
+}
+
+// Messages that nobody can read change nothing: neither how a command ends, nor any file that is
+// opened while standard error is closed.
+TEST(Usage, StandardErrorThatCannotBeWritten) {
+  ScratchDirectory scratch;
+  const std::string store = scratch / "s.lut";
+  const std::string build =
+      fmt::format("build {} {} --graph {}", SourcePath("models/digits/digits.safetensors"), store,
+                  SourcePath("models/digits/digits.graph.json"));
+  for (const char* nowhere : {"2>/dev/full", "2>&-", "0<&- 2>&-"}) {
+    const auto run = [&](const std::string& words) { return LutdbInShell(words + " " + nowhere); };
+    EXPECT_EQ(run("info " + (scratch / "none.lut")).exit_code, 1) << nowhere;
+    EXPECT_EQ(run(build).exit_code, 0) << nowhere;
+    EXPECT_EQ(run("verify --deep " + store).exit_code, 0) << nowhere;
+    std::filesystem::remove_all(store);
+  }
 }
 
 TEST(Usage, WhatIsNotThere) {

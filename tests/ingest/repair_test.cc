@@ -92,6 +92,44 @@ TEST_P(RepairTest, SaysWhenTheWeightsThemselvesAreDamaged) {
   EXPECT_THAT(repaired->unrecoverable, testing::Contains(testing::HasSubstr("kept weights")));
 }
 
+// The manifest, the graph, the tokenizer: no weights say what they were, but a copy does.
+TEST_P(RepairTest, PutsBackTheFilesOfBlobs) {
+  const auto files = FilesOf(store_, db::Family::kDefault);
+  ASSERT_EQ(files.size(), 1u);
+  const uint64_t size = std::filesystem::file_size(files[0]);
+  const auto mended = [&] {
+    const auto repaired = RepairStore(store_, {});
+    EXPECT_TRUE(repaired.ok()) << repaired.status();
+    if (!repaired.ok()) return false;
+    EXPECT_EQ(repaired->files_rebuilt, 1u);
+    EXPECT_THAT(repaired->unrecoverable, testing::IsEmpty());
+    EXPECT_THAT(Verified(store_).problems, testing::IsEmpty());
+    const auto opened = db::OpenStore(store_, db::Access::kRead, {});
+    return opened.ok() && opened->manifest.content_hash == hash_;
+  };
+  for (uint64_t at = 7; at < size; at += size / 9) {
+    FlipByte(files[0], at);
+    EXPECT_TRUE(mended()) << "byte " << at;
+  }
+  std::filesystem::resize_file(files[0], size / 2);
+  EXPECT_TRUE(mended());
+  std::filesystem::remove(files[0]);
+  EXPECT_TRUE(mended());
+  // Without a copy, or with a damaged one, repair says that it can do nothing, and does nothing.
+  FlipByte(db::RocksPath(store_) + "/blobs", 100);
+  FlipByte(files[0], size - 300);  // its properties: the database does not open
+  const absl::Status beyond = RepairStore(store_, {}).status();
+  EXPECT_EQ(beyond.code(), absl::StatusCode::kDataLoss) << beyond;
+  EXPECT_THAT(std::string(beyond.message()), testing::HasSubstr("copy a backup back"));
+  EXPECT_THAT(std::string(beyond.message()), testing::Not(testing::HasSubstr("lutdb repair")));
+  FlipByte(files[0], size - 300);
+  EXPECT_THAT(Verified(store_).problems, testing::IsEmpty());
+  // The next writer makes the copy again.
+  ASSERT_TRUE(RepairStore(store_, {}).ok());
+  FlipByte(files[0], size / 2);
+  EXPECT_TRUE(mended());
+}
+
 INSTANTIATE_TEST_SUITE_P(Layouts, RepairTest, testing::Values(Layout::kTile, Layout::kRow),
                          [](const auto& param_info) {
                            return std::string(Name(param_info.param));
