@@ -149,6 +149,16 @@ CLI::Validator WholeNumber() {
   return CLI::Validator(problem, "");
 }
 
+CLI::Validator Between(double low, double high) {
+  const auto problem = [low, high](const std::string& text) {
+    double value = 0;
+    const bool number = CLI::detail::lexical_cast(text, value);
+    if (number && value >= low && value <= high) return std::string();
+    return fmt::format("'{}' is not between {} and {}", text, low, high);
+  };
+  return CLI::Validator(problem, "");
+}
+
 void AddJson(CLI::App& app, bool* json) {
   app.add_flag("--json", *json, "Print one JSON object")
       ->multi_option_policy(CLI::MultiOptionPolicy::Throw);
@@ -201,14 +211,7 @@ absl::Status CheckAt(const std::string& store, const std::string& at) {
 void AddWait(CLI::App& app, double* wait_seconds) {
   app.add_option("--wait", *wait_seconds,
                  "Seconds to wait for another writer (default: 30); reading never waits")
-      ->check(CLI::Validator(  // CLI::Range lets "nan" pass
-          [](const std::string& text) {
-            double seconds = -1;
-            const bool number = CLI::detail::lexical_cast(text, seconds);
-            if (number && seconds >= 0 && seconds <= 1e6) return std::string();
-            return fmt::format("'{}' is not between 0 and 1000000", text);
-          },
-          ""))
+      ->check(Between(0, 1e6))
       ->type_name("SECONDS");
 }
 

@@ -39,6 +39,8 @@ absl::Status RunCommand(const std::vector<std::string>& words, Output& output);
 CLI::Validator Unlisted(CLI::Validator check);
 // 0 .. 2^64 - 1. To be asked for every uint64_t: CLI11 takes "-1" for the largest of them.
 CLI::Validator WholeNumber();
+// low .. high; unlike CLI::Range, which lets it pass, not NaN.
+CLI::Validator Between(double low, double high);
 void AddJson(CLI::App& app, bool* json);
 void AddThreads(CLI::App& app, unsigned* threads);
 void AddStore(CLI::App& app, std::string* store);

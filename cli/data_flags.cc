@@ -82,7 +82,7 @@ void AddDataFlags(CLI::App& app, CLI::Option_group* sources, DataFlags* flags) {
 
 void AddHeldOut(CLI::App& app, double* valid_fraction, uint64_t* seed, const std::string& help) {
   CLI::Option* fraction = app.add_option("--valid-fraction", *valid_fraction, help)
-                              ->check(Unlisted(CLI::Range(0.0, 1.0)))
+                              ->check(Between(0, 1))
                               ->type_name("F");
   app.add_option("--seed", *seed, "Chooses the rows held out")
       ->check(WholeNumber())

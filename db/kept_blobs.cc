@@ -1,21 +1,19 @@
 #include "db/kept_blobs.h"
 
-#include <xxhash.h>
-
 #include <algorithm>
 #include <charconv>
+#include <utility>
 #include <vector>
 
-#include "base/bytes.h"
 #include "base/file.h"
 #include "base/status.h"
 #include "db/file_checksum.h"
+#include "db/sealed_file.h"
 
 namespace lutdb::db {
 namespace {
 
 constexpr uint64_t kKeptBytesMax = uint64_t{1} << 30;
-constexpr size_t kChecksumBytes = sizeof(uint64_t);
 
 std::string CopyPath(const std::string& database) { return JoinPath(database, "blobs"); }
 
@@ -44,17 +42,12 @@ struct Kept {
 
 absl::StatusOr<Kept> ReadKept(const std::string& database) {
   Kept kept;
-  LUTDB_ASSIGN_OR_RETURN(kept.bytes, ReadFile(CopyPath(database), kKeptBytesMax));
+  LUTDB_ASSIGN_OR_RETURN(kept.bytes, ReadSealed(CopyPath(database), kKeptBytesMax));
   const absl::Status damaged = DataLoss("{} is damaged", CopyPath(database));
-  if (kept.bytes.size() < kChecksumBytes) return damaged;
-  const size_t body = kept.bytes.size() - kChecksumBytes;
-  if (LoadLittle<uint64_t>(kept.bytes.data() + body) != XXH3_64bits(kept.bytes.data(), body)) {
-    return damaged;
-  }
-  uint64_t left = body;
+  uint64_t left = kept.bytes.size();
   for (;;) {
     const size_t end = kept.bytes.find('\n', kept.first);
-    if (end >= body) return damaged;
+    if (end == std::string::npos) return damaged;
     const std::string line = kept.bytes.substr(kept.first, end - kept.first);
     left -= line.size() + 1;
     kept.first = end + 1;
@@ -97,8 +90,7 @@ void KeepBlobs(const std::string& database, absl::Span<const LiveFile> files) {
     if (!content.ok() || ChecksumOf(*content) != file->checksum) return;
     bytes += *content;
   }
-  AppendLittle(static_cast<uint64_t>(XXH3_64bits(bytes.data(), bytes.size())), &bytes);
-  (void)WriteFileAtomically(CopyPath(database), bytes);
+  (void)WriteSealed(CopyPath(database), std::move(bytes));
 }
 
 absl::StatusOr<bool> MendBlobs(const std::string& database) {

@@ -1,20 +1,18 @@
 #include "db/mend_manifest.h"
 
-#include <xxhash.h>
-
 #include <array>
 #include <filesystem>
 
 #include "base/bytes.h"
 #include "base/file.h"
 #include "base/status.h"
+#include "db/sealed_file.h"
 
 namespace lutdb::db {
 namespace {
 
 constexpr uint64_t kManifestBytesMax = uint64_t{1} << 30;
 constexpr uint64_t kCurrentBytesMax = 64;
-constexpr size_t kChecksumBytes = sizeof(uint64_t);
 constexpr char kManifestStart[] = "MANIFEST-";
 
 std::string CurrentPath(const std::string& database) { return JoinPath(database, "CURRENT"); }
@@ -41,14 +39,12 @@ struct Kept {
 };
 
 absl::StatusOr<Kept> ReadKept(const std::string& database) {
-  LUTDB_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(CopyPath(database), kManifestBytesMax));
+  LUTDB_ASSIGN_OR_RETURN(const std::string bytes,
+                         ReadSealed(CopyPath(database), kManifestBytesMax));
   const absl::Status damaged = DataLoss("{} is damaged", CopyPath(database));
-  if (bytes.size() < kChecksumBytes) return damaged;
-  const size_t body = bytes.size() - kChecksumBytes;
-  if (LoadLittle<uint64_t>(bytes.data() + body) != XXH3_64bits(bytes.data(), body)) return damaged;
   const size_t line = bytes.find('\n');
-  if (line == std::string::npos || line >= body) return damaged;
-  Kept kept = {bytes.substr(0, line), bytes.substr(line + 1, body - line - 1)};
+  if (line == std::string::npos) return damaged;
+  Kept kept = {bytes.substr(0, line), bytes.substr(line + 1)};
   if (!IsManifestName(kept.name)) return damaged;
   return kept;
 }
@@ -117,9 +113,7 @@ void KeepManifest(const std::string& database) {
   const auto manifest = ReadFile(JoinPath(database, *name), kManifestBytesMax);
   // A misread one must not be what the next is measured by.
   if (!manifest.ok() || EndOfWholeRecords(*manifest) != manifest->size()) return;
-  std::string bytes = *name + "\n" + *manifest;
-  AppendLittle(static_cast<uint64_t>(XXH3_64bits(bytes.data(), bytes.size())), &bytes);
-  (void)WriteFileAtomically(CopyPath(database), bytes);
+  (void)WriteSealed(CopyPath(database), *name + "\n" + *manifest);
 }
 
 absl::Status CheckManifest(const std::string& database) {

@@ -231,7 +231,8 @@ template <typename Entry>
 absl::Status LookUpAdd::AddPinned(uint32_t neurons, int32_t* acc) {
   const size_t rows = pinned_.size();
   const auto* from = reinterpret_cast<const Entry* const*>(pinned_.rows());
-  const bool short_slices = neurons * sizeof(Entry) / team_.count() < kSliceBytesMin;
+  const bool short_slices =
+      team_.count() > 1 && neurons * sizeof(Entry) / team_.count() < kSliceBytesMin;
   if (short_slices && rows >= kSliceRowsMin * team_.count()) {
     return AddRowSlices<Entry>(neurons, acc);
   }
@@ -257,9 +258,9 @@ absl::Status LookUpAdd::AddRowSlices(uint32_t neurons, int32_t* acc) {
   const size_t rows = pinned_.size();
   const auto* from = reinterpret_cast<const Entry* const*>(pinned_.rows());
   const int8_t* signs = pinned_.signs();
-  for (std::vector<int32_t>& sums : slice_sums_) {
-    sums.clear();
-    sums.reserve(neurons);  // here: threads must not fail
+  for (size_t slice = 1; slice < slice_sums_.size(); ++slice) {
+    slice_sums_[slice].clear();
+    slice_sums_[slice].reserve(neurons);  // here: threads must not fail
   }
   LUTDB_RETURN_IF_ERROR(
       team_.Split(rows, 1, uint64_t{neurons} * rows, [&](unsigned slice, size_t begin, size_t end) {

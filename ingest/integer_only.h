@@ -1,6 +1,6 @@
 // Integer-only networks: scales, biases, normalisations and activation functions folded into
 // constants that sums are compared with, so that between input codes and the answer no float and no
-// multiplication is left (docs/format.md, "Integer-only graphs").
+// multiplication is left (docs/format.md, "Thresholds").
 //
 // Two steps, because steps of neurons are known only after a pass over the weights: PlanIntegerOnly
 // rewrites the graph and fixes the input scales of every table; MakeThresholds makes the constants.

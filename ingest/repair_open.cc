@@ -76,11 +76,11 @@ bool IsDamaged(const absl::StatusOr<db::OpenedStore>& opened) {
 // What says that `repair` mends is not what `repair` should say.
 absl::Status BeyondRepair(const absl::Status& status) {
   const std::string message = Message(status);
-  const size_t advice = message.find(": `lutdb verify --deep`");
+  const size_t advice = message.find("`lutdb ");  // behind a colon or a semicolon
   if (advice == std::string::npos) return status;
   return DataLoss(
       "{}: nothing holds it besides; copy a backup back, or build the store again from its model",
-      message.substr(0, advice));
+      message.substr(0, advice - 2));
 }
 
 }  // namespace

@@ -124,6 +124,21 @@ TEST_P(RepairTest, PutsBackTheFilesOfBlobs) {
   EXPECT_THAT(std::string(beyond.message()), testing::Not(testing::HasSubstr("lutdb repair")));
   FlipByte(files[0], size - 300);
   EXPECT_THAT(Verified(store_).problems, testing::IsEmpty());
+  // Nor of a MANIFEST without its copy.
+  const std::string database = db::RocksPath(store_);
+  std::filesystem::rename(database + "/current", database + "/aside");
+  std::string manifest;
+  for (const auto& entry : std::filesystem::directory_iterator(database)) {
+    const std::string name = entry.path().filename();
+    if (name.rfind("MANIFEST-", 0) == 0) manifest = entry.path();
+  }
+  FlipByte(manifest, 20);
+  const absl::Status without = RepairStore(store_, {}).status();
+  EXPECT_EQ(without.code(), absl::StatusCode::kDataLoss) << without;
+  EXPECT_THAT(std::string(without.message()), testing::HasSubstr("copy a backup back"));
+  EXPECT_THAT(std::string(without.message()), testing::Not(testing::HasSubstr("lutdb repair")));
+  FlipByte(manifest, 20);
+  std::filesystem::rename(database + "/aside", database + "/current");
   // The next writer makes the copy again.
   ASSERT_TRUE(RepairStore(store_, {}).ok());
   FlipByte(files[0], size / 2);
