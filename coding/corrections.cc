@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 #include <vector>
 
+#include "base/aligned_buffer.h"
 #include "base/bytes.h"
 #include "base/status.h"
 #include "coding/planes.h"
@@ -97,6 +99,13 @@ size_t SlopeBytes(const TableGeometry& geometry, const TileShape& shape) {
 void AppendCorrections(const TableGeometry& geometry, const TileShape& shape, Slopes slopes,
                        const void* entries, std::string* out) {
   const size_t count = shape.stored_codes * kBlockNeurons;
+  AlignedArray<uint8_t> zeros;
+  if (slopes.narrow == nullptr && slopes.wide == nullptr) {
+    const size_t bytes = SlopeBytes(geometry, shape);
+    zeros = MakeAligned<uint8_t>(bytes);
+    std::memset(zeros.get(), 0, bytes);
+    slopes = SlopesIn(geometry, zeros.get());
+  }
   std::vector<uint8_t> products(shape.stored_codes * RowBytes(geometry));
   Products(geometry, shape, slopes, products.data());
   Numbers& numbers = ThreadNumbers(count);

@@ -2,8 +2,9 @@
 // power of two, as differences along the codes. For tiles that were tuned or edited and still have
 // slopes under them. docs/format.md, "Tile records".
 //
-// Rejected: differences of the entries themselves, which hold the rounding of every product; a list
-// of the entries that depart, which loses as soon as a few in a hundred do.
+// Rejected: differences of the entries themselves, which hold the rounding of every product, but
+// where all entries were rounded to such units; a list of the entries that depart, which loses as
+// soon as a few in a hundred do.
 #pragma once
 
 #include <string>
@@ -18,7 +19,8 @@ namespace lutdb {
 // The first byte of such a body; delta.cc has the others. Persisted.
 inline constexpr char kCorrectionsKind = 3;
 
-// Appends the body, its kind byte included. slopes: of the whole tile. entries: the payload.
+// Appends the body, its kind byte included. slopes: of the whole tile; both null: all zero, so that
+// the corrections are the entries. entries: the payload.
 void AppendCorrections(const TableGeometry& geometry, const TileShape& shape, Slopes slopes,
                        const void* entries, std::string* out);
 

@@ -2,6 +2,7 @@
 
 #include <zstd.h>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstring>
@@ -20,11 +21,15 @@ enum class PlaneKind : uint8_t {
   kRaw = 0,
   kConstant = 1,  // the one byte
   kZstd = 2,      // u32 bytes that follow, a ZSTD frame
-  kPair = 3,  // two bytes, then a bitmap (bit i of byte i / 8): which of them; signs end up here
+  kPair = 3,    // two bytes, then a bitmap (bit i of byte i / 8): which of them; signs end up here
+  kSparse = 4,  // a byte, a bitmap of the places that have another, and these others in order
 };
 
 constexpr int kZstdLevel = 1;
 constexpr size_t kSampleMax = 4096;
+// A ZSTD frame takes some 2 us to open, as long as copying 40 KB: a plane of slopes, which are read
+// whenever rows are made, must become a quarter smaller for that.
+constexpr size_t kSmallPlane = 2048;
 
 struct ContextDeleter {
   void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }
@@ -101,13 +106,14 @@ Histogram CountBytes(const uint8_t* plane, size_t count) {
   return histogram;
 }
 
-// Whether the entropy of single bytes promises that ZSTD saves something after its own headers.
-bool LooksCompressible(const Histogram& histogram, size_t count) {
+// Whether the entropy of single bytes promises that ZSTD, with its own headers, stays below so many
+// bytes.
+bool LooksCompressible(const Histogram& histogram, size_t count, size_t limit) {
   const auto& logs = CountLogs();
   uint64_t total = logs[histogram.samples];
   for (const uint32_t byte_count : histogram.counts) total -= logs[byte_count];
   const uint64_t entropy_bytes = total * count / histogram.samples / (256 * 8);
-  return entropy_bytes + 32 + histogram.distinct / 2 < count;
+  return entropy_bytes + 32 + histogram.distinct / 2 < limit;
 }
 
 void AppendPair(const uint8_t* plane, size_t count, uint8_t low, uint8_t high, std::string* out) {
@@ -138,35 +144,56 @@ bool AppendZstd(const uint8_t* plane, size_t count, size_t limit, Scratch* scrat
   return true;
 }
 
+// The byte there is most of, and what a sparse plane around it takes beyond its kind.
+struct Sparse {
+  uint8_t common = 0;
+  size_t bytes = SIZE_MAX;
+};
+
+Sparse SparseOf(const Histogram& histogram, size_t count) {
+  const auto most = std::max_element(histogram.counts.begin(), histogram.counts.end());
+  return {.common = static_cast<uint8_t>(most - histogram.counts.begin()),
+          .bytes = 1 + (count + 7) / 8 + (count - *most)};
+}
+
+void AppendSparse(const uint8_t* plane, size_t count, uint8_t common, std::string* out) {
+  out->push_back(static_cast<char>(PlaneKind::kSparse));
+  out->push_back(static_cast<char>(common));
+  const size_t bitmap = out->size();
+  out->resize(bitmap + (count + 7) / 8);
+  for (size_t i = 0; i < count; ++i) {
+    if (plane[i] == common) continue;
+    (*out)[bitmap + i / 8] = static_cast<char>((*out)[bitmap + i / 8] | 1 << (i % 8));
+    out->push_back(static_cast<char>(plane[i]));
+  }
+}
+
 void AppendPlane(const uint8_t* plane, size_t count, Scratch* scratch, std::string* out) {
   const Histogram histogram = CountBytes(plane, count);
   const bool sampled = histogram.samples != count;
-  size_t limit = count;  // bytes to beat, beyond the kind byte
-  uint8_t low = 0, high = 0;
-  bool pair = false;
-  if (!sampled && histogram.distinct <= 2) {
-    low = plane[0];
-    if (histogram.distinct == 1) {
-      out->push_back(static_cast<char>(PlaneKind::kConstant));
-      out->push_back(static_cast<char>(low));
-      return;
-    }
-    for (size_t byte = 0; byte < 256; ++byte) {
-      if (histogram.counts[byte] != 0 && byte != low) high = static_cast<uint8_t>(byte);
-    }
-    const size_t pair_bytes = 2 + (count + 7) / 8;
-    pair = pair_bytes < count;
-    if (pair) limit = pair_bytes;
-  }
-  // A pair is already one bit per element; ZSTD pays below that only when one value is rare.
-  const bool rare = std::min(histogram.counts[low], histogram.counts[high]) * 32 < count;
-  if ((!pair || rare) && LooksCompressible(histogram, count) &&
-      AppendZstd(plane, count, limit, scratch, out)) {
+  if (!sampled && histogram.distinct == 1) {
+    out->push_back(static_cast<char>(PlaneKind::kConstant));
+    out->push_back(static_cast<char>(plane[0]));
     return;
   }
-  if (pair) return AppendPair(plane, count, low, high, out);
-  out->push_back(static_cast<char>(PlaneKind::kRaw));
-  out->append(reinterpret_cast<const char*>(plane), count);
+  const Sparse sparse = sampled ? Sparse() : SparseOf(histogram, count);
+  const size_t pair_bytes = !sampled && histogram.distinct == 2 ? 2 + (count + 7) / 8 : SIZE_MAX;
+  const size_t least = std::min({count, sparse.bytes, pair_bytes});  // without ZSTD
+  const size_t worth = count <= kSmallPlane ? count / 4 : 0;
+  if (least > worth && LooksCompressible(histogram, count, least - worth) &&
+      AppendZstd(plane, count, least - worth, scratch, out)) {
+    return;
+  }
+  if (least == count) {
+    out->push_back(static_cast<char>(PlaneKind::kRaw));
+    out->append(reinterpret_cast<const char*>(plane), count);
+  } else if (least == pair_bytes) {
+    const auto other =
+        std::find_if(plane, plane + count, [plane](uint8_t byte) { return byte != plane[0]; });
+    AppendPair(plane, count, plane[0], *other, out);
+  } else {
+    AppendSparse(plane, count, sparse.common, out);
+  }
 }
 
 absl::Status Damaged(const char* what) {
@@ -185,6 +212,24 @@ void ExpandPair(const uint8_t* pair, size_t count, uint8_t* plane) {
   for (size_t i = 0; i < count; ++i) plane[i] = pair[bitmap[i / 8] >> (i % 8) & 1];
 }
 
+// False when the body ends early or has places beyond the plane.
+bool ExpandSparse(std::string_view* body, size_t count, uint8_t* plane) {
+  const uint8_t* bitmap;
+  const uint8_t* others;
+  if (!Take(body, 1 + (count + 7) / 8, &bitmap)) return false;
+  std::memset(plane, *bitmap++, count);
+  size_t marked = 0;
+  for (size_t i = 0; i < (count + 7) / 8; ++i) marked += std::popcount(bitmap[i]);
+  if (count % 8 != 0 && bitmap[count / 8] >> (count % 8) != 0) return false;
+  if (!Take(body, marked, &others)) return false;
+  for (size_t i = 0; i < (count + 7) / 8; ++i) {
+    for (uint32_t bits = bitmap[i]; bits != 0; bits &= bits - 1) {
+      plane[8 * i + static_cast<size_t>(std::countr_zero(bits))] = *others++;
+    }
+  }
+  return true;
+}
+
 // *plane points into the body for raw planes and at scratch memory otherwise.
 absl::Status ReadPlane(std::string_view* body, size_t count, Scratch* scratch,
                        const uint8_t** plane) {
@@ -200,6 +245,9 @@ absl::Status ReadPlane(std::string_view* body, size_t count, Scratch* scratch,
     case PlaneKind::kPair:
       if (!Take(body, 2 + (count + 7) / 8, &data)) return Damaged("ends early");
       ExpandPair(data, count, scratch->plane.data());
+      break;
+    case PlaneKind::kSparse:
+      if (!ExpandSparse(body, count, scratch->plane.data())) return Damaged("is not whole");
       break;
     case PlaneKind::kZstd: {
       if (!Take(body, sizeof(uint32_t), &data)) return Damaged("ends early");

@@ -105,15 +105,21 @@ void EncodeEntryTile(const TableGeometry& geometry, const TileId& tile, const vo
 void EncodeEditedTile(const TableGeometry& geometry, const TileId& tile, Slopes slopes,
                       const void* entries, std::string* out) {
   EncodeEntryTile(geometry, tile, entries, Codec::kDelta, out);
-  if (slopes.narrow == nullptr && slopes.wide == nullptr) return;
   const TileShape shape = ShapeOf(geometry, tile);
-  std::string body;
-  AppendCorrections(geometry, shape, slopes, entries, &body);
-  if (body.size() >= BodyOf(*out).size()) return;
+  std::string best;
+  AppendCorrections(geometry, shape, {}, entries, &best);
+  if (slopes.narrow != nullptr || slopes.wide != nullptr) {
+    std::string body;
+    AppendCorrections(geometry, shape, slopes, entries, &body);
+    // Where slopes are kept, entries that are taken back later are products again: to leave them
+    // out must be worth it.
+    if (body.size() - body.size() / 8 <= best.size()) best.swap(body);
+  }
+  if (best.size() >= BodyOf(*out).size()) return;
   out->clear();
   BeginRecord(HeaderShape(geometry, tile, shape), static_cast<uint8_t>(Codec::kDelta),
               Hash64Of(entries, shape.stored_codes * RowBytes(geometry)), out);
-  out->append(body);
+  out->append(best);
   FinishRecord(0, out);
 }
 

@@ -53,8 +53,9 @@ void EncodeProductTile(const TableGeometry& geometry, const TileId& tile, Slopes
 // raw.
 void EncodeEntryTile(const TableGeometry& geometry, const TileId& tile, const void* entries,
                      Codec codec, std::string* out);
-// The smaller of a delta record of the entries and one of what they add to the products of slopes
-// (both null: the first), for tiles that were edited or tuned.
+// The smallest of a delta record of the entries, one of the entries in units of a power of two and
+// one of what they add to the products of slopes (both null: not that), for tiles that were edited
+// or tuned.
 void EncodeEditedTile(const TableGeometry& geometry, const TileId& tile, Slopes slopes,
                       const void* entries, std::string* out);
 // XXH3-64 of the payload that slopes decode to.

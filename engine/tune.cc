@@ -234,11 +234,13 @@ absl::Status RowsTuner::Finish() {
     KeepLargestChanges(*trainer_, &network, split_.train, options_.entries_max);
   }
   if (options_.coarse > 0) {
-    std::vector<uint32_t> shifts;
-    LUTDB_RETURN_IF_ERROR(
-        CoarsenCorrections(*trainer_, &network, split_.valid, options_.coarse, &shifts));
-    for (size_t t = 0; t < shifts.size(); ++t) {
-      if (network.tables[t].trained) report_.coarse_bits.push_back(shifts[t]);
+    std::vector<CoarseUnit> units;
+    LUTDB_RETURN_IF_ERROR(CoarsenEntries(*trainer_, &network, split_.train, split_.valid,
+                                         options_.coarse, options_.entries_max == 0, &units));
+    for (size_t t = 0; t < units.size(); ++t) {
+      if (!network.tables[t].trained) continue;
+      report_.coarse_bits.push_back(units[t].shift);
+      report_.coarse_whole.push_back(units[t].whole);
     }
   }
   LUTDB_ASSIGN_OR_RETURN(const TuneFigures train, MeasureStored(*trainer_, &network, split_.train));

@@ -7,16 +7,18 @@
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
+#include "engine/tune_rounding.h"
 #include "engine/tune_trainer.h"
 
 namespace lutdb {
 
-// Makes every correction (entry less entry before, as stored integers) of every trained table a
-// multiple of 2^shift, to the nearest and within the limit. The shift is the largest, first for all
-// tables together, then for each by itself, that leaves the loss on `valid` at most 1 + `share`
-// times what it is. shifts: per table.
-absl::Status CoarsenCorrections(TuneTrainer& trainer, TuneNetwork* network,
-                                absl::Span<const uint32_t> valid, double share,
-                                std::vector<uint32_t>* shifts);
+// Rounds every trained table, as rows of `train` make their errors cancel. The shift is the
+// largest, first for all tables together, then for each by itself, that leaves the loss on `valid`
+// at most 1 + `share` times what it is. may_round_all: entries that did not change may be rounded,
+// too; then a table's whole entries are wherever they are expected to take fewer bits than its
+// corrections. units: per table.
+absl::Status CoarsenEntries(TuneTrainer& trainer, TuneNetwork* network,
+                            absl::Span<const uint32_t> train, absl::Span<const uint32_t> valid,
+                            double share, bool may_round_all, std::vector<CoarseUnit>* units);
 
 }  // namespace lutdb

@@ -147,7 +147,10 @@ TileSums MakeTileRecord(const PlannedTable& table, const TileId& tile, Slopes sl
   }
   const TileSums sums =
       summer->Sum(tile, steps, codes, trial.entries ? scratch->entries.data() : nullptr);
-  if (trial.product) EncodeProductTile(geometry, tile, slopes, sums.checksum, record);
+  if (trial.product) {
+    const Slopes kept = scratch->slopes.Of(geometry, tile, slopes);
+    EncodeProductTile(geometry, tile, kept, sums.checksum, record);
+  }
   if (!trial.entries) return sums;
   std::string* other = trial.product ? &scratch->record : record;
   EncodeEntryTile(geometry, tile, scratch->entries.data(), codec, other);

@@ -13,6 +13,7 @@
 #include "coding/record.h"
 #include "engine/kernels/kernels.h"
 #include "ingest/baked_edits.h"
+#include "ingest/short_slopes.h"
 #include "ingest/store_layout.h"
 
 namespace lutdb {
@@ -63,6 +64,7 @@ class TileSummer {
 struct TileScratch {
   std::vector<uint8_t> entries;
   std::string record;
+  ShortSlopes slopes;
 };
 
 // The record of one tile, made from the slopes of its first chunk on; the table's codec decides

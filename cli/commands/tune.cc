@@ -107,6 +107,7 @@ Json ToJson(const TuneReport& report) {
           {"entries_changed", report.entries_changed},
           {"tables", report.tables},
           {"coarse_bits", report.coarse_bits},
+          {"coarse_whole", report.coarse_whole},
           {"commit", report.commit.empty() ? Json(nullptr) : Json(report.commit)}};
 }
 
@@ -227,7 +228,7 @@ void AddTraining(CLI::App& app, TuneOptions* options) {
   app.add_option("--steps", options->steps_max, "Budget: steps")->type_name("N");
   app.add_option("--time", options->seconds_max, "Budget: seconds")->type_name("S");
   app.add_option("--coarse", options->coarse,
-                 "Round corrections to as few bits as cost this share of the validation loss")
+                 "Round what was learned to as few bits as cost this share of the validation loss")
       ->type_name("SHARE");
   app.add_option("--entries", options->entries_max, "Budget: entries changed")->type_name("N");
 }

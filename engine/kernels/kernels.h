@@ -126,6 +126,24 @@ void PassOnPacked(int16_t* sums, size_t vectors, size_t added, int32_t* acc);
 void ScaleSums(const int32_t* acc, const float* step, const float* bias, float scale,
                size_t neurons, float* y);
 
+// ---- Making product records (shorten.cc) ----
+
+// The levels of one input, ascending.
+struct LevelList {
+  const int32_t* levels;
+  uint32_t count;
+};
+inline constexpr uint32_t kShortenPositionsMax = 8;
+// How far a slope may move is worked out to 22 bits, whose quotients f32 has exactly.
+inline constexpr int ShortenSpareBits(int shift) { return shift > 22 ? shift - 22 : 0; }
+// Replaces the slopes of one chunk (positions x 64, neuron fastest; F = shift, 16 or 24) by ones
+// that make the same entries for every code and end in as many zero bits as they can: position
+// after position, each as round as the others leave it. Entries are within 127 (F = 24) or 32767;
+// levels within 32767. scratch: ShortenScratch numbers, aligned to 64 bytes.
+void ShortenSlopes(int32_t* slopes, const LevelList* levels, uint32_t positions, int shift,
+                   uint32_t* scratch);
+size_t ShortenScratch(const LevelList* levels, uint32_t positions);
+
 // ---- Decoding product records (decode.cc) ----
 
 // Entries of one chunk for 64 neurons, codes [code_begin, code_end), from its slopes (positions x

@@ -50,6 +50,9 @@ void ProductCodes(const int64_t* slopes, const Levels* levels, uint32_t position
 void ProductCodes(const int64_t* slopes, const Levels* levels, uint32_t positions, int shift,
                   uint32_t code_begin, uint32_t code_end, int8_t* out, size_t out_stride);
 
+void ShortenSlopes(int32_t* slopes, const LevelList* levels, uint32_t positions, int shift,
+                   uint32_t* scratch);
+
 void ProductRow(const int32_t* slopes, const int32_t* levels, uint32_t positions, size_t blocks,
                 int16_t* out);
 void ProductRow(const int32_t* slopes, const int32_t* levels, uint32_t positions, size_t blocks,

@@ -66,8 +66,9 @@ struct TuneOptions {
   uint64_t steps_max = 0;  // budgets; 0: none
   double seconds_max = 0;
   uint64_t entries_max = 0;  // entries a commit may change: those that matter most
-  // Round corrections to as few bits as may cost this share of the validation loss, for the sake of
-  // disk; 0: as few as the entries' own.
+  // Round corrections, or whole entries where these then take less room and entries_max does not
+  // forbid it, to as few bits as may cost this share of the validation loss, for the sake of disk;
+  // 0: as few as the entries' own.
   double coarse = 0;
   bool commit = true;        // false: train and report only
   double wait_seconds = 30;  // for another writer, when it comes to the commit
@@ -93,7 +94,8 @@ struct TuneReport {
   uint64_t entries = 0;  // of the tables that were trained
   uint64_t entries_changed = 0;
   std::vector<std::string> tables;
-  std::vector<uint32_t> coarse_bits;  // per table, with `coarse`: low bits left out of corrections
+  std::vector<uint32_t> coarse_bits;  // per table, with `coarse`: low bits left out,
+  std::vector<bool> coarse_whole;     // of whole entries or else of corrections
   std::string commit;                 // its id; empty: nothing was committed
 };
 

@@ -29,6 +29,24 @@ TEST(Planes, EachPlaneIsWrittenTheSmallestWay) {
   ExpectRoundTrip(values, 2 + 3 * 67);  // a sign costs a bit per value
   for (uint32_t& value : values) value = random() % 5;
   ExpectRoundTrip(values, 3 * 2 + 300);
+  for (uint32_t& value : values) value = random() % 8 == 0 ? random() : 0;
+  ExpectRoundTrip(values, 4 * (2 + 64 + 90));  // what is rare costs a byte, its absence a bit
+}
+
+TEST(Planes, ASparsePlaneThatIsNotWholeIsRefused) {
+  const std::string whole = {4, 7, 0b00000101, 0b00000010, 'a', 'b', 'c'};  // of 10 bytes
+  std::string back(10, 0);
+  std::string_view body = whole;
+  ASSERT_TRUE(ReadPlanes(&body, 10, 1, back.data()).ok());
+  EXPECT_EQ(back, "a\7b\7\7\7\7\7\7c");
+  for (size_t bytes = 0; bytes < whole.size(); ++bytes) {
+    body = std::string_view(whole).substr(0, bytes);
+    EXPECT_FALSE(ReadPlanes(&body, 10, 1, back.data()).ok()) << bytes;
+  }
+  std::string beyond = whole + "d";
+  beyond[3] = 0b00000110;  // a tenth place and one behind it
+  body = beyond;
+  EXPECT_FALSE(ReadPlanes(&body, 10, 1, back.data()).ok());
 }
 
 TEST(Planes, EverySizeRoundTrips) {

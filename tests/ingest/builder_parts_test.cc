@@ -9,8 +9,10 @@
 #include "ingest/build_job.h"
 #include "ingest/journal.h"
 #include "ingest/parallel.h"
+#include "ingest/short_slopes.h"
 #include "ingest/slope_block.h"
 #include "ingest/store_layout.h"
+#include "tests/coding/sample_tables.h"
 #include "tests/ingest/model_files.h"
 
 namespace lutdb {
@@ -38,6 +40,29 @@ TEST(SlopesTest, AreThoseOfOneWeightAtATime) {
   const float weight = 1.0f, step = 1.0f / 127;
   SlopesOf(&weight, &step, 1, 24, narrow.data());
   EXPECT_EQ(narrow[0], SlopeOf(weight, step, 24));
+}
+
+// Of every kind of table, the last tile included: other slopes, the same entries, fewer bytes.
+TEST(ShortSlopesTest, MakeTheSameEntriesInFewerBytes) {
+  ShortSlopes shortener;
+  TileDecoder decoder;
+  for (const SampleTable& table : SampleTables()) {
+    const TableGeometry& geometry = table.geometry;
+    for (uint32_t group = 0; group < geometry.chunk_groups(); ++group) {
+      const TileId tile{0, group, geometry.neuron_blocks() - 1};
+      const std::string record = table.ProductRecord(tile);
+      ASSERT_TRUE(decoder.Open(geometry, tile, record).ok());
+      const Slopes slopes = shortener.Of(geometry, tile, decoder.slopes());
+      if (geometry.wide_slopes()) {
+        EXPECT_EQ(slopes.wide, decoder.slopes().wide);
+        continue;
+      }
+      EXPECT_EQ(PayloadChecksum(geometry, tile, slopes), decoder.checksum());
+      std::string shorter;
+      EncodeProductTile(geometry, tile, slopes, decoder.checksum(), &shorter);
+      EXPECT_LT(shorter.size(), record.size());
+    }
+  }
 }
 
 // Tables large enough for many ranges, tensors large and small.
