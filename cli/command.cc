@@ -57,6 +57,27 @@ const Command* FindCommand(const std::string& name) {
   return nullptr;
 }
 
+// Texts may be empty, and an empty message has words of its own.
+bool MayBeEmpty(const std::string& name) {
+  return name == "--prompt" || name == "--text" || name == "--message";
+}
+
+// An empty value was meant to be one: a variable that nobody set in somebody's script.
+absl::Status RefuseEmptyValues(const CLI::App& app, const char* command) {
+  for (const CLI::Option* option : app.get_options()) {
+    const std::string name = option->get_name();  // "--long" where there is one
+    if (!option->nonpositional() || MayBeEmpty(name)) continue;
+    for (const std::string& value : option->results()) {
+      if (!value.empty()) continue;
+      return InvalidArgument("{} is given an empty value; see 'lutdb {} --help'", name, command);
+    }
+  }
+  for (const CLI::App* group : app.get_subcommands([](const CLI::App*) { return true; })) {
+    LUTDB_RETURN_IF_ERROR(RefuseEmptyValues(*group, command));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ParseAndRun(const Command& command, const std::vector<std::string>& words,
                          Output& output) {
   CLI::App app(command.summary, std::string("lutdb ") + command.name);
@@ -71,6 +92,7 @@ absl::Status ParseAndRun(const Command& command, const std::vector<std::string>&
       return InvalidArgument("'{}' is not an option or argument here; see 'lutdb {} --help'",
                              extras.front(), command.name);
     }
+    LUTDB_RETURN_IF_ERROR(RefuseEmptyValues(app, command.name));
   } catch (const CLI::CallForHelp&) {
     output.Write(app.help());
     return absl::OkStatus();

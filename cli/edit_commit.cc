@@ -142,7 +142,7 @@ void WriteCommit(const CommitInfo& commit, const CommitFlags& flags, Output& out
   }
   const size_t end = std::min(commit.message.find('\n'), commit.message.size());
   output.Write(fmt::format("[{} {}] {}\n{} entr{} changed\n", flags.branch, ShortId(commit.id),
-                           commit.message.substr(0, end), HumanCount(commit.entries),
+                           Printable(commit.message.substr(0, end)), HumanCount(commit.entries),
                            commit.entries == 1 ? "y" : "ies"));
 }
 

@@ -56,6 +56,23 @@ std::string Indented(const std::string& text) {
 
 }  // namespace
 
+std::string Printable(std::string_view text) {
+  std::string printable;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<uint8_t>(text[i]);
+    const auto next = static_cast<uint8_t>(i + 1 < text.size() ? text[i + 1] : 0);
+    const bool two_bytes = byte == 0xc2 && next >= 0x80 && next < 0xa0;  // U+0080 to U+009F
+    const bool one = (byte < 0x20 && byte != '\n' && byte != '\t') || byte == 0x7f;
+    if (two_bytes || one) {
+      printable += fmt::format("\\x{:02x}", two_bytes ? next : byte);
+      i += two_bytes ? 1 : 0;
+    } else {
+      printable += text[i];
+    }
+  }
+  return printable;
+}
+
 std::string ShortId(const std::string& id) {
   return id.empty() ? "the build" : id.substr(0, kIdDigits);
 }
@@ -82,9 +99,9 @@ std::string FormatCommit(const CommitInfo& commit) {
     for (const std::string& parent : commit.parents) text += ShortId(parent) + " ";
     text.back() = '\n';
   }
-  text += fmt::format("author {}\ndate   {}\n       {} entr{} changed\n\n{}", commit.author,
-                      FormatTime(commit.time), HumanCount(commit.entries),
-                      commit.entries == 1 ? "y" : "ies", Indented(commit.message));
+  text += fmt::format("author {}\ndate   {}\n       {} entr{} changed\n\n{}",
+                      Printable(commit.author), FormatTime(commit.time), HumanCount(commit.entries),
+                      commit.entries == 1 ? "y" : "ies", Indented(Printable(commit.message)));
   const Json notes = NotesJson(commit);
   if (notes.is_object() && notes.contains("eval") && notes["eval"].is_object()) {
     const Json& eval = notes["eval"];

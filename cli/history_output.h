@@ -11,7 +11,10 @@
 
 namespace lutdb::cli {
 
-inline constexpr size_t kIdDigits = 12;      // of a commit, where people read it
+inline constexpr size_t kIdDigits = 12;  // of a commit, where people read it
+// What people wrote, without what a terminal would obey: other control characters than ends of
+// lines and tabs become \xNN.
+std::string Printable(std::string_view text);
 std::string ShortId(const std::string& id);  // "the build" for ""
 // "2026-11-21 12:20:03 UTC"
 std::string FormatTime(int64_t seconds);

@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "base/crash_point.h"
@@ -75,6 +76,16 @@ absl::StatusOr<BackupReport> CopyInto(const std::string& store, const std::strin
   return report;
 }
 
+// Whether a path that does not exist yet lies in the directory, links followed.
+bool LiesIn(const std::string& path, const std::string& directory) {
+  std::error_code error;
+  const fs::path outer = fs::canonical(directory, error);
+  if (error) return false;  // no store: opening it says so
+  const fs::path inner = fs::weakly_canonical(fs::absolute(path, error), error);
+  return !error &&
+         std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end()).first == outer.end();
+}
+
 std::string WithoutSlashes(std::string path) {
   while (path.size() > 1 && path.back() == '/') path.pop_back();
   return path;
@@ -88,6 +99,9 @@ absl::StatusOr<BackupReport> BackupStore(const std::string& store, const std::st
   const std::string path = WithoutSlashes(to);
   if (PathExists(path)) {
     return FailedPrecondition("{} exists; choose another name, or remove it first", path);
+  }
+  if (LiesIn(path, store)) {
+    return InvalidArgument("{} lies in the store that is copied; choose a place outside", path);
   }
   const std::string copying = path + ".copying";
   auto report = CopyInto(store, copying, options);

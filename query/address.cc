@@ -122,8 +122,9 @@ absl::StatusOr<std::vector<uint32_t>> Resolve(const AxisIndex& index, uint32_t c
   if (!index.is_slice) {
     const int64_t at = index.begin < 0 ? index.begin + length : index.begin;
     if (at < 0 || at >= length) {
+      const bool far = index.begin >= kFar || index.begin <= -kFar;  // as far as was read
       return OutOfRange("table {} has {}s 0 to {} (or -{} to -1), not {}", table, axis, length - 1,
-                        length, index.begin);
+                        length, far ? "one that far" : fmt::format("{}", index.begin));
     }
     return std::vector<uint32_t>{static_cast<uint32_t>(at)};
   }

@@ -34,6 +34,7 @@ struct Spoiler {
   double factor = 0;
   double fraction = 1;
   uint64_t seed = 1;
+  uint64_t chosen = 0;  // entries so far, those that have the value already among them
 };
 
 absl::StatusOr<Spoiler> ParseSpoiler(const Flags& flags) {
@@ -95,7 +96,7 @@ void Spoil(const Spoiler& spoiler, EntryType type, int16_t before, PatchEntry* e
   }
 }
 
-absl::Status SpoilLookup(const Spoiler& spoiler, const Lookup& lookup, uint32_t table,
+absl::Status SpoilLookup(Spoiler& spoiler, const Lookup& lookup, uint32_t table,
                          EntryEdits* edits) {
   PatchEntry entry = {.op = PatchOp::kRaw};
   for (size_t n = 0; n < lookup.neurons.size(); ++n) {
@@ -105,6 +106,7 @@ absl::Status SpoilLookup(const Spoiler& spoiler, const Lookup& lookup, uint32_t 
         const double draw =
             std::ldexp(static_cast<double>(HashOf(entry.key, spoiler.seed) >> 11), -53);
         if (draw >= spoiler.fraction) continue;
+        ++spoiler.chosen;
         const int16_t before = lookup.at(n, c, k);
         Spoil(spoiler, lookup.entry, before, &entry);
         if (entry.operand == before) continue;
@@ -122,7 +124,7 @@ std::string AxisText(const AxisIndex& axis) {
 }
 
 // One address, a few chunks at a time: a table may be larger than memory.
-absl::Status SpoilAddress(const Spoiler& spoiler, const Store& store, const std::string& text,
+absl::Status SpoilAddress(Spoiler& spoiler, const Store& store, const std::string& text,
                           EntryEdits* edits) {
   LUTDB_ASSIGN_OR_RETURN(Address address, ParseAddress(text));
   LUTDB_ASSIGN_OR_RETURN(const uint32_t table, PatchTables(store.info()).Find(address.table));
@@ -172,13 +174,16 @@ absl::StatusOr<std::vector<std::string>> Narrowed(const Flags& flags, const Stor
 }
 
 absl::StatusOr<std::vector<EntryEdit>> MakeEdits(const Store& store, const Flags& flags,
-                                                 const Spoiler& spoiler) {
+                                                 Spoiler spoiler) {
   LUTDB_ASSIGN_OR_RETURN(const std::vector<std::string> addresses, Narrowed(flags, store));
   EntryEdits edits(store, "");
   for (const std::string& address : addresses) {
     LUTDB_RETURN_IF_ERROR(SpoilAddress(spoiler, store, address, &edits));
   }
   LUTDB_ASSIGN_OR_RETURN(std::vector<EntryEdit> made, edits.Finish());
+  if (spoiler.chosen == 0) {
+    return FailedPrecondition("no entry is selected: the ranges, or --fraction, leave none");
+  }
   if (made.empty()) {
     return FailedPrecondition("nothing changes: the entries selected have that value already");
   }

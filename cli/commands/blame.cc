@@ -93,7 +93,8 @@ void Print(const std::vector<Blamed>& all, const Store& store, Output& output) {
       const std::string& message = origin.commit.message;
       cells.insert(cells.end(), {std::to_string(origin.before), std::to_string(origin.after),
                                  ShortId(origin.commit.id), FormatTime(origin.commit.time),
-                                 origin.commit.author, message.substr(0, message.find('\n'))});
+                                 Printable(origin.commit.author),
+                                 Printable(message.substr(0, message.find('\n')))});
       table.Add(std::move(cells));
     }
   }

@@ -204,33 +204,53 @@ absl::Status Tune(Flags& flags, Output& output) {
       flags.store);
 }
 
+// Checked before any data is read; what they mean together is checked with the rows at hand.
+CLI::Validator NotNegative() { return Between(0, 1e30); }
+
 void AddTraining(CLI::App& app, TuneOptions* options) {
   app.add_option("--lr", options->learning_rate, "Learning rate, in units of a table's output")
+      ->check(NotNegative())
       ->capture_default_str();
-  app.add_option("--batch", options->batch, "Rows per step")->capture_default_str();
+  app.add_option("--batch", options->batch, "Rows per step")
+      ->check(WholeNumber())
+      ->capture_default_str();
   app.add_option("--epochs", options->epochs, "Passes over the rows at most")
+      ->check(WholeNumber())
       ->capture_default_str();
   app.add_option("--patience", options->patience, "Stop after so many epochs without a better one")
+      ->check(WholeNumber())
       ->capture_default_str();
   app.add_option("--smooth", options->regularity.smooth,
                  "Penalty on differences between neighbouring codes, in rows")
+      ->check(NotNegative())
       ->capture_default_str();
   app.add_option("--curve", options->regularity.curve,
                  "Penalty on differences of such differences, in rows")
+      ->check(NotNegative())
       ->capture_default_str();
   app.add_option("--near", options->regularity.near, "Penalty on corrections, in rows")
+      ->check(NotNegative())
       ->capture_default_str();
   app.add_option("--search", options->search, "Try N settings, keep the best on validation rows")
+      ->check(WholeNumber())
       ->type_name("N");
   app.add_option("--checkpoint-seconds", options->checkpoint_seconds,
                  "Keep what a killed run goes on from, at most this often")
+      ->check(NotNegative())
       ->capture_default_str();
-  app.add_option("--steps", options->steps_max, "Budget: steps")->type_name("N");
-  app.add_option("--time", options->seconds_max, "Budget: seconds")->type_name("S");
+  app.add_option("--steps", options->steps_max, "Budget: steps")
+      ->check(WholeNumber())
+      ->type_name("N");
+  app.add_option("--time", options->seconds_max, "Budget: seconds")
+      ->check(NotNegative())
+      ->type_name("S");
   app.add_option("--coarse", options->coarse,
                  "Round what was learned to as few bits as cost this share of the validation loss")
+      ->check(NotNegative())
       ->type_name("SHARE");
-  app.add_option("--entries", options->entries_max, "Budget: entries changed")->type_name("N");
+  app.add_option("--entries", options->entries_max, "Budget: entries changed")
+      ->check(WholeNumber())
+      ->type_name("N");
 }
 
 }  // namespace

@@ -82,6 +82,11 @@ TEST_F(BackupTest, RefusesWhatIsThereAndWhatIsNot) {
   ASSERT_TRUE(lock.ok());
   expect({"backup", store_, scratch_ / "b.lut", "--wait", "0"}, "another writer");
   EXPECT_FALSE(fs::exists(scratch_ / "b.lut.copying"));
+  for (const std::string& inside : {store_ + "/copy", store_ + "/db/../copy.lut/"}) {
+    const ProcessResult result = Lutdb({"backup", store_, inside});
+    EXPECT_EQ(result.exit_code, 2);
+    EXPECT_NE(result.err.find("lies in the store"), std::string::npos) << result.err;
+  }
 }
 
 TEST_F(BackupTest, StoresAreForTheirUserAlone) {

@@ -16,6 +16,7 @@ TEST_F(EditErrors, WordsOfSet) {
   refused("output[0, 64, 0]", "1", 1, "64");
   refused("output[0, 0", "1", 2, "output[0, 0");
   refused("output[5:5]", "1", 1, "selects no entry");
+  refused("output[99999999999999999999]", "1", 1, "not one that far");
   for (const char* value :
        {"nan", "inf", "-inf", "one", "", "raw:", "raw:1.5", "raw:99999999999"}) {
     refused("output[0, 0, 0]", value, 2, "");
@@ -30,6 +31,23 @@ TEST_F(EditErrors, WordsOfSet) {
       "set",
       {"output[0, 0, 0]", "raw:1", "-m", "x", "--eval-images", "none", "--eval-labels", "none"}, 1,
       "none");
+}
+
+TEST_F(EditErrors, SelectionsOfNothing) {
+  ExpectRefused("ablate", {"--neurons", "5:5"}, 1, "no entry is selected");
+  ExpectRefused("ablate", {"--fraction", "1e-12"}, 1, "no entry is selected");
+}
+
+// What a message has for a terminal to obey is shown, not sent.
+TEST_F(EditErrors, ControlCharactersOfMessages) {
+  const std::string message = "a\x1b[2Jb\tc\x7f\xc2\x9b\u00e9";
+  const std::string shown = "a\\x1b[2Jb\tc\\x7f\\x9b\u00e9";
+  const ProcessResult set = On("set", {"output[0, 0, 1]", "raw:3", "-m", message});
+  ASSERT_EQ(set.exit_code, 0) << set.err;
+  EXPECT_NE(set.out.find(shown), std::string::npos) << set.out;
+  EXPECT_NE(On("log", {}).out.find(shown), std::string::npos);
+  EXPECT_NE(On("blame", {"output[0, 0, 1]"}).out.find(shown), std::string::npos);
+  EXPECT_EQ(Json::parse(On("log", {"--json"}).out)["commits"][0]["message"], message);
 }
 
 TEST_F(EditErrors, LinesOfAPatch) {

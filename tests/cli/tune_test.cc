@@ -304,8 +304,9 @@ TEST_F(Tune, BadInputIsRefusedInOneLine) {
     *std::find(words.begin(), words.end(), "0.05") = value;
     return words;
   };
-  ExpectRefused(rate("-1"), 2, "learning rate");
-  ExpectRefused(rate("nan"), 2, "learning rate");
+  ExpectRefused(rate("-1"), 2, "--lr");
+  ExpectRefused(rate("nan"), 2, "--lr");
+  ExpectRefused(rate("0"), 2, "learning rate");
   ExpectRefused(rate("1e30"), 1, "diverged");
   ExpectRefused(Command(store, {"--branch", "nowhere"}), 1, "nowhere");
   ExpectRefused(Command(store, {"--objective", "reconstruct"}), 2, "--tokens");

@@ -103,6 +103,14 @@ TEST(Usage, WrongBuildOptions) {
   ExpectRefused({"plan", SourcePath("models/sums"), "--input-bits", "9", "--chunk", "2"}, 2);
 }
 
+TEST(Usage, EmptyValuesOfOptions) {
+  ExpectRefused({"get", "s.lut", "a", "--npy", ""}, 2, "--npy");
+  ExpectRefused({"get", "s.lut", "a", "--npy="}, 2, "--npy");
+  ExpectRefused({"run", "s.lut", "--prompt", "a", "--stop", ""}, 2, "--stop");
+  ExpectRefused({"set", "s.lut", "a", "1", "-m", "x", "--require", ""}, 2, "--require");
+  ExpectRefused({"log", "s.lut", "--at="}, 2, "--at");
+}
+
 TEST(Usage, ContradictoryOptions) {
   ExpectRefused({"get", "s.lut", "a", "--json", "--csv"}, 2);
   ExpectRefused({"get", "s.lut", "a", "--csv", "--npy", "x"}, 2);
