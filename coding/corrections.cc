@@ -8,6 +8,7 @@
 #include "base/aligned_buffer.h"
 #include "base/bytes.h"
 #include "base/status.h"
+#include "coding/folded.h"
 #include "coding/planes.h"
 #include "coding/product_rows.h"
 #include "coding/tile_layout.h"
@@ -68,16 +69,6 @@ void Integrate(const TableGeometry& geometry, const TileShape& shape, Numbers* n
     }
     at += count;
   }
-}
-
-// Small negative numbers become small: 0, -1, 1, -2, ... are 0, 1, 2, 3.
-uint16_t Fold(uint16_t x) {
-  const auto sign = static_cast<uint16_t>(x >> 15 != 0 ? 0xffff : 0);
-  return static_cast<uint16_t>(static_cast<uint16_t>(x << 1) ^ sign);
-}
-uint16_t Unfold(uint16_t x) {
-  const auto sign = static_cast<uint16_t>((x & 1) != 0 ? 0xffff : 0);
-  return static_cast<uint16_t>((x >> 1) ^ sign);
 }
 
 absl::Status Damaged() { return DataLoss("a delta record does not decompress; run repair"); }

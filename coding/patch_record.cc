@@ -8,20 +8,23 @@
 #include "base/status.h"
 #include "base/varint.h"
 #include "coding/hash.h"
+#include "coding/patch_columns.h"
 
 namespace lutdb {
 namespace {
 
 // Header: magic u16, version u8, flags u8, entries u32, raw body bytes u32, XXH3-64 of the raw body
-// plus the flag kAfterOnly u64: what the body means is part of what is checked.
+// plus the flags kAfterOnly and kColumns u64: what the body means is part of what is checked.
 constexpr uint16_t kMagic = 0x5450;  // "PT"
 constexpr uint8_t kVersion = 2;
 constexpr uint8_t kCompressed = 1;
 constexpr uint8_t kAfterOnly = 2;
+constexpr uint8_t kColumns = 4;  // the body is that of coding/patch_columns.h, checked as it is
 constexpr size_t kHeaderBytes = 20;
 constexpr int kZstdLevel = 3;
 constexpr size_t kCompressFrom = 256;         // smaller bodies are not worth a frame
 constexpr size_t kDeltaBytesMax = 5 + 3 + 3;  // of the three variable-length integers
+constexpr size_t kColumnsFrom = 64;           // entries; planes of fewer are mostly headers
 
 uint32_t ZigZag(int32_t value) {
   return (static_cast<uint32_t>(value) << 1) ^ static_cast<uint32_t>(value >> 31);
@@ -34,13 +37,22 @@ uint32_t ChunkBegin(const TableGeometry& geometry, const TileId& tile) {
   return tile.group * geometry.tile_chunks();
 }
 
-uint64_t Checksum(const std::string& raw, uint8_t flags) {
-  return Hash64Of(raw.data(), raw.size()) + (flags & kAfterOnly);
+uint64_t Checksum(std::string_view raw, uint8_t flags) {
+  return Hash64Of(raw.data(), raw.size()) + (flags & (kAfterOnly | kColumns));
 }
 
-absl::StatusOr<std::string> OpenBody(std::string_view bytes, uint32_t* count, PatchValues* values) {
-  const auto damaged = [] { return DataLoss("a patch of the history is damaged"); };
-  if (bytes.size() < kHeaderBytes || LoadLittle<uint16_t>(bytes.data()) != kMagic) return damaged();
+struct Header {
+  uint32_t count = 0;
+  uint32_t raw_bytes = 0;
+  uint64_t checksum = 0;
+  uint8_t flags = 0;
+  bool has(uint8_t flag) const { return (flags & flag) != 0; }
+};
+
+absl::Status Damaged() { return DataLoss("a patch of the history is damaged"); }
+
+absl::StatusOr<Header> ReadHeader(std::string_view bytes) {
+  if (bytes.size() < kHeaderBytes || LoadLittle<uint16_t>(bytes.data()) != kMagic) return Damaged();
   const auto version = static_cast<uint8_t>(bytes[2]);
   if (version != kVersion) {
     return absl::UnimplementedError(fmt::format(
@@ -48,30 +60,96 @@ absl::StatusOr<std::string> OpenBody(std::string_view bytes, uint32_t* count, Pa
         "that wrote it",
         version, kVersion));
   }
-  *count = LoadLittle<uint32_t>(bytes.data() + 4);
-  const uint32_t raw_bytes = LoadLittle<uint32_t>(bytes.data() + 8);
-  const uint64_t checksum = LoadLittle<uint64_t>(bytes.data() + 12);
-  const auto flags = static_cast<uint8_t>(bytes[3]);
-  if (flags > (kCompressed | kAfterOnly)) return damaged();
-  *values = (flags & kAfterOnly) != 0 ? PatchValues::kAfter : PatchValues::kBeforeAndAfter;
-  const std::string_view body = bytes.substr(kHeaderBytes);
+  const Header header = {.count = LoadLittle<uint32_t>(bytes.data() + 4),
+                         .raw_bytes = LoadLittle<uint32_t>(bytes.data() + 8),
+                         .checksum = LoadLittle<uint64_t>(bytes.data() + 12),
+                         .flags = static_cast<uint8_t>(bytes[3])};
+  if (header.flags > (kCompressed | kAfterOnly | kColumns)) return Damaged();
+  if (header.has(kColumns) && header.has(kCompressed)) return Damaged();
+  return header;
+}
+
+// The variable-length integers.
+absl::StatusOr<std::string> OpenIntegers(const Header& header, std::string_view body) {
   // What bounds both numbers: an integer takes at least one byte, a delta at most kDeltaBytesMax.
-  const uint64_t integers = *values == PatchValues::kAfter ? 2 : 3;
-  if (raw_bytes > uint64_t{*count} * kDeltaBytesMax || raw_bytes < uint64_t{*count} * integers) {
-    return damaged();
+  const uint64_t integers = header.has(kAfterOnly) ? 2 : 3;
+  if (header.raw_bytes > uint64_t{header.count} * kDeltaBytesMax ||
+      header.raw_bytes < uint64_t{header.count} * integers) {
+    return Damaged();
   }
   std::string raw;
-  if ((flags & kCompressed) == 0) {
+  if (!header.has(kCompressed)) {
     raw = body;
   } else {
     const unsigned long long announced = ZSTD_getFrameContentSize(body.data(), body.size());
-    if (announced != raw_bytes) return damaged();
-    raw.resize(raw_bytes);
+    if (announced != header.raw_bytes) return Damaged();
+    raw.resize(header.raw_bytes);
     const size_t got = ZSTD_decompress(raw.data(), raw.size(), body.data(), body.size());
-    if (ZSTD_isError(got) != 0 || got != raw_bytes) return damaged();
+    if (ZSTD_isError(got) != 0 || got != header.raw_bytes) return Damaged();
   }
-  if (raw.size() != raw_bytes || Checksum(raw, flags) != checksum) return damaged();
+  if (raw.size() != header.raw_bytes || Checksum(raw, header.flags) != header.checksum) {
+    return Damaged();
+  }
   return raw;
+}
+
+absl::StatusOr<TileDeltas> ReadIntegers(const Header& header, std::string_view body) {
+  LUTDB_ASSIGN_OR_RETURN(const std::string raw, OpenIntegers(header, body));
+  const bool with_before = !header.has(kAfterOnly);
+  TileDeltas deltas(header.count);
+  size_t at = 0;
+  uint64_t next = 0;
+  for (EntryDelta& delta : deltas) {
+    uint32_t gap = 0, before = 0, change = 0;
+    if (!ReadVarint(raw, &at, &gap) || (with_before && !ReadVarint(raw, &at, &before)) ||
+        !ReadVarint(raw, &at, &change)) {
+      return Damaged();
+    }
+    const uint64_t index = next + gap;
+    const int64_t old_value = UnZigZag(before);
+    const int64_t new_value = old_value + UnZigZag(change);
+    if (index > UINT32_MAX || std::abs(old_value) > INT16_MAX || std::abs(new_value) > INT16_MAX) {
+      return Damaged();
+    }
+    delta = {static_cast<uint32_t>(index), static_cast<int16_t>(old_value),
+             static_cast<int16_t>(new_value)};
+    next = index + 1;
+  }
+  if (at != raw.size()) return Damaged();
+  return deltas;
+}
+
+absl::StatusOr<TileDeltas> ReadColumns(const Header& header, std::string_view body) {
+  TileDeltas deltas;
+  if (body.size() != header.raw_bytes || Checksum(body, header.flags) != header.checksum ||
+      !ReadPatchColumns(body, header.count, !header.has(kAfterOnly), &deltas)) {
+    return Damaged();
+  }
+  return deltas;
+}
+
+std::string IntegersOf(const TileDeltas& deltas, bool with_before) {
+  std::string raw;
+  uint32_t next = 0;
+  for (const EntryDelta& delta : deltas) {
+    const int16_t from = with_before ? delta.before : int16_t{0};
+    AppendVarint(delta.index - next, &raw);
+    if (with_before) AppendVarint(ZigZag(from), &raw);
+    AppendVarint(ZigZag(int32_t{delta.after} - from), &raw);
+    next = delta.index + 1;
+  }
+  return raw;
+}
+
+// Empty where compressing would not pay.
+std::string Compressed(const std::string& raw) {
+  std::string packed;
+  if (raw.size() < kCompressFrom) return packed;
+  packed.resize(ZSTD_compressBound(raw.size()));
+  const size_t size =
+      ZSTD_compress(packed.data(), packed.size(), raw.data(), raw.size(), kZstdLevel);
+  packed.resize(ZSTD_isError(size) != 0 || size >= raw.size() ? 0 : size);
+  return packed;
 }
 
 }  // namespace
@@ -105,71 +183,53 @@ DeltaPlace PlaceOf(const TableGeometry& geometry, const TileId& tile, uint32_t i
 
 void EncodePatch(const TileDeltas& deltas, PatchValues values, std::string* out) {
   const bool with_before = values == PatchValues::kBeforeAndAfter;
-  std::string raw;
-  uint32_t next = 0;
-  for (const EntryDelta& delta : deltas) {
-    const int16_t from = with_before ? delta.before : int16_t{0};
-    AppendVarint(delta.index - next, &raw);
-    if (with_before) AppendVarint(ZigZag(from), &raw);
-    AppendVarint(ZigZag(int32_t{delta.after} - from), &raw);
-    next = delta.index + 1;
+  const std::string raw = IntegersOf(deltas, with_before);
+  const std::string packed = Compressed(raw);
+  const std::string* body = packed.empty() ? &raw : &packed;
+  const std::string* checked = &raw;
+  auto flags =
+      static_cast<uint8_t>((packed.empty() ? 0 : kCompressed) | (with_before ? 0 : kAfterOnly));
+  std::string columns;
+  if (deltas.size() >= kColumnsFrom) {
+    AppendPatchColumns(deltas, with_before, &columns);
+    if (columns.size() < body->size()) {
+      body = checked = &columns;
+      flags = static_cast<uint8_t>((flags & ~kCompressed) | kColumns);
+    }
   }
-  std::string packed;
-  if (raw.size() >= kCompressFrom) {
-    packed.resize(ZSTD_compressBound(raw.size()));
-    const size_t size =
-        ZSTD_compress(packed.data(), packed.size(), raw.data(), raw.size(), kZstdLevel);
-    packed.resize(ZSTD_isError(size) != 0 ? raw.size() : size);
-  }
-  const bool compressed = !packed.empty() && packed.size() < raw.size();
   out->clear();
-  out->reserve(kHeaderBytes + raw.size());
+  out->reserve(kHeaderBytes + body->size());
   AppendLittle(kMagic, out);
   AppendLittle(kVersion, out);
-  const auto flags =
-      static_cast<uint8_t>((compressed ? kCompressed : 0) | (with_before ? 0 : kAfterOnly));
   AppendLittle(flags, out);
   AppendLittle(static_cast<uint32_t>(deltas.size()), out);
-  AppendLittle(static_cast<uint32_t>(raw.size()), out);
-  AppendLittle(Checksum(raw, flags), out);
-  out->append(compressed ? packed : raw);
+  AppendLittle(static_cast<uint32_t>(checked->size()), out);
+  AppendLittle(Checksum(*checked, flags), out);
+  out->append(*body);
 }
 
 absl::StatusOr<TileDeltas> DecodePatch(std::string_view bytes, const TableGeometry& geometry,
                                        const TileId& tile, PatchValues* values) {
-  const auto damaged = [] { return DataLoss("a patch of the history does not fit its tile"); };
-  uint32_t count = 0;
-  PatchValues held = PatchValues::kBeforeAndAfter;
-  LUTDB_ASSIGN_OR_RETURN(const std::string raw, OpenBody(bytes, &count, &held));
-  const bool with_before = held == PatchValues::kBeforeAndAfter;
-  if (!with_before && values == nullptr) return damaged();
-  if (values != nullptr) *values = held;
+  const auto misfit = [] { return DataLoss("a patch of the history does not fit its tile"); };
+  LUTDB_ASSIGN_OR_RETURN(const Header header, ReadHeader(bytes));
+  if (header.has(kAfterOnly) && values == nullptr) return misfit();
+  if (values != nullptr) {
+    *values = header.has(kAfterOnly) ? PatchValues::kAfter : PatchValues::kBeforeAndAfter;
+  }
   const uint32_t entries = TileEntries(geometry, tile);
+  if (header.count > entries) return misfit();
+  const std::string_view body = bytes.substr(kHeaderBytes);
+  LUTDB_ASSIGN_OR_RETURN(TileDeltas deltas, header.has(kColumns) ? ReadColumns(header, body)
+                                                                 : ReadIntegers(header, body));
   const uint32_t lanes =
       std::min(kBlockNeurons, geometry.neurons() - tile.neuron_block * kBlockNeurons);
   const int32_t limit = EntryLimit(geometry.entry());
-  if (count > entries) return damaged();
-  TileDeltas deltas(count);
-  size_t at = 0;
-  uint64_t next = 0;
-  for (EntryDelta& delta : deltas) {
-    uint32_t gap = 0, before = 0, change = 0;
-    if (!ReadVarint(raw, &at, &gap) || (with_before && !ReadVarint(raw, &at, &before)) ||
-        !ReadVarint(raw, &at, &change)) {
-      return damaged();
+  for (const EntryDelta& delta : deltas) {
+    if (delta.index >= entries || delta.index % kBlockNeurons >= lanes ||
+        std::abs(int32_t{delta.before}) > limit || std::abs(int32_t{delta.after}) > limit) {
+      return misfit();
     }
-    const uint64_t index = next + gap;
-    const int64_t old_value = UnZigZag(before);
-    const int64_t new_value = old_value + UnZigZag(change);
-    if (index >= entries || index % kBlockNeurons >= lanes || std::abs(old_value) > limit ||
-        std::abs(new_value) > limit) {
-      return damaged();
-    }
-    delta = {static_cast<uint32_t>(index), static_cast<int16_t>(old_value),
-             static_cast<int16_t>(new_value)};
-    next = index + 1;
   }
-  if (at != raw.size()) return damaged();
   return deltas;
 }
 

@@ -2,7 +2,8 @@
 //
 // Entries are named inside their tile by (first code of the chunk within the tile + code) * 64 +
 // neuron, and kept as gap, value before and difference, in variable-length integers: an edit of a
-// few neighbouring entries takes a few bytes each, before ZSTD is tried. A patch may leave the
+// few neighbouring entries takes a few bytes each, before ZSTD is tried; many entries are kept in
+// columns where that is smaller (coding/patch_columns.h). A patch may leave the
 // values before out: a commit is durable before they are known (query/quick_commit.cc), and whoever
 // reads one without them finds them at its parent.
 #pragma once

@@ -52,13 +52,54 @@ TEST(PatchRecord, ReadsBackWhatWasWritten) {
   }
 }
 
+// What a tuned table gives: lines before, rounded numbers after.
+TileDeltas TunedDeltas(const TableGeometry& geometry, bool rounded, std::mt19937* random) {
+  TileDeltas deltas;
+  for (uint32_t index = 0; index < TileEntries(geometry, {0, 0, 0}); ++index) {
+    const DeltaPlace place = PlaceOf(geometry, {0, 0, 0}, index);
+    if (place.code == 0 || (*random)() % 16 == 0) continue;
+    const int line = static_cast<int>(place.code) * static_cast<int>(5 * place.neuron) - 9000;
+    const int noise = static_cast<int>((*random)() % 9) - 4;
+    const int after = rounded ? (line + 100 * noise) / 1024 * 1024 : line + noise;
+    deltas.push_back({index, static_cast<int16_t>(line), static_cast<int16_t>(after)});
+  }
+  return deltas;
+}
+
+TEST(PatchRecord, TunedTilesTakeAFewBitsAnEntry) {
+  std::mt19937 random(5);
+  const TableGeometry geometry = Geometry();
+  for (const bool rounded : {false, true}) {
+    const TileDeltas deltas = TunedDeltas(geometry, rounded, &random);
+    for (const PatchValues values : {PatchValues::kBeforeAndAfter, PatchValues::kAfter}) {
+      std::string bytes;
+      EncodePatch(deltas, values, &bytes);
+      EXPECT_LT(bytes.size() * 8, deltas.size() * 9);
+      PatchValues held;
+      const auto back = DecodePatch(bytes, geometry, {0, 0, 0}, &held);
+      ASSERT_TRUE(back.ok()) << Message(back.status());
+      EXPECT_EQ(held, values);
+      ASSERT_EQ(back->size(), deltas.size());
+      for (size_t i = 0; i < deltas.size(); ++i) {
+        EntryDelta expected = deltas[i];
+        if (values == PatchValues::kAfter) expected.before = 0;
+        ASSERT_EQ((*back)[i], expected);
+      }
+      // Which values a patch holds is part of what is checked.
+      bytes[3] = static_cast<char>(bytes[3] ^ 2);
+      EXPECT_FALSE(DecodePatch(bytes, geometry, {0, 0, 0}, &held).ok());
+    }
+  }
+}
+
 // A few bits of a ZSTD frame say nothing; whatever is read is what was written.
 TEST(PatchRecord, NoFlippedBitGivesAWrongValue) {
   std::mt19937 random(2);
   const TableGeometry geometry = Geometry();
-  for (const size_t count : {3, 200}) {
+  for (const size_t count : {3, 200, 0}) {
     std::string bytes;
-    const TileDeltas deltas = RandomDeltas(geometry, {0, 0, 0}, count, &random);
+    const TileDeltas deltas = count == 0 ? TunedDeltas(geometry, true, &random)
+                                         : RandomDeltas(geometry, {0, 0, 0}, count, &random);
     EncodePatch(deltas, PatchValues::kBeforeAndAfter, &bytes);
     size_t noticed = 0;
     for (size_t bit = 0; bit < bytes.size() * 8; ++bit) {

@@ -2,6 +2,7 @@
 // patches, keys, row records, tensor records.
 
 #include "base/check.h"
+#include "coding/patch_columns.h"
 #include "coding/patch_record.h"
 #include "coding/record.h"
 #include "coding/tensor_record.h"
@@ -57,6 +58,16 @@ void TryPatch(std::string_view bytes) {
   }
 }
 
+// Without the checksum, which a mutation never has right.
+void TryColumns(std::string_view bytes) {
+  if (bytes.empty()) return;
+  const auto first = static_cast<uint8_t>(bytes[0]);
+  TileDeltas deltas;
+  if (!ReadPatchColumns(bytes.substr(1), 1 + first / 2, first % 2 != 0, &deltas)) return;
+  LUTDB_CHECK(deltas.size() == 1u + first / 2);
+  for (size_t i = 1; i < deltas.size(); ++i) LUTDB_CHECK(deltas[i - 1].index < deltas[i].index);
+}
+
 void TryNames(const std::string& text) {
   // A ref is never a path, nor anything that could be a commit.
   if (IsRefName(text)) {
@@ -81,6 +92,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t count) {
       break;
     case 'p':
       TryPatch(rest);
+      break;
+    case 'k':
+      TryColumns(rest);
       break;
     case 'n':
       TryNames(std::string(rest));
@@ -113,12 +127,20 @@ std::vector<std::string> lutdb::FuzzSeeds() {
                  .entries = 2};
   std::string patch, row, tensor;
   EncodePatch({{3, 1, -2}, {70, 30000, -30000}}, PatchValues::kBeforeAndAfter, &patch);
+  TileDeltas tuned;
+  for (uint32_t i = 0; i < 100; ++i) {
+    tuned.push_back({i + 5 + i / 9, static_cast<int16_t>(40 * i), static_cast<int16_t>(i << 8)});
+  }
+  std::string columns = "k";
+  columns.push_back(static_cast<char>(2 * (tuned.size() - 1) + 1));
+  AppendPatchColumns(tuned, /*with_before=*/true, &columns);
   const std::vector<int16_t> entries(70, 5);
   EncodeRow(Geometry(Layout::kRow), {0, 1, 3, 0}, entries.data(), &row);
   const std::vector<float> weights(10, 0.5f);
   EncodeTensorRows(Tensor(), 1, reinterpret_cast<const uint8_t*>(weights.data()), 2, &tensor);
   return {"c" + SerializeCommit(commit),
           "p" + patch,
+          columns,
           "nmain",
           "n" + kId,
           "n" + TileSuffix({1, 2, 3}),
