@@ -18,4 +18,9 @@ void ExitWhenOutOfMemory() {
   });
 }
 
+void FailAllocation() {
+  if (const std::new_handler handler = std::get_new_handler()) handler();
+  throw std::bad_alloc();
+}
+
 }  // namespace lutdb

@@ -8,4 +8,7 @@ namespace lutdb {
 // leaves behind when it is killed is what it may leave behind. For programs, not for the library.
 void ExitWhenOutOfMemory();
 
+// What operator new does when there is no memory; for libraries in C, which answer null.
+[[noreturn]] void FailAllocation();
+
 }  // namespace lutdb

@@ -1,7 +1,6 @@
 #include "coding/delta.h"
 
 #include <lz4.h>
-#include <zstd.h>
 
 #include <cstring>
 #include <vector>
@@ -9,6 +8,7 @@
 #include "base/bytes.h"
 #include "base/status.h"
 #include "coding/tile_layout.h"
+#include "coding/zstd_frame.h"
 
 namespace lutdb {
 namespace {
@@ -80,11 +80,10 @@ void AppendDelta(const TableGeometry& geometry, const TileShape& shape, const vo
   std::vector<char> lz4(static_cast<size_t>(lz4_bound));
   const int lz4_bytes = LZ4_compress_default(reinterpret_cast<const char*>(planes.data()),
                                              lz4.data(), static_cast<int>(bytes), lz4_bound);
-  std::vector<char> zstd(ZSTD_compressBound(bytes));
-  const size_t zstd_result =
-      ZSTD_compress(zstd.data(), zstd.size(), planes.data(), bytes, kZstdLevel);
+  std::vector<uint8_t> zstd;
+  const bool compressed = CompressFrame(planes.data(), bytes, kZstdLevel, &zstd);
   const uint64_t lz4_size = lz4_bytes > 0 ? static_cast<uint64_t>(lz4_bytes) : bytes;
-  const uint64_t zstd_size = ZSTD_isError(zstd_result) == 0 ? zstd_result : bytes;
+  const uint64_t zstd_size = compressed ? zstd.size() : bytes;
   if (lz4_size >= bytes && zstd_size >= bytes) {
     out->push_back(static_cast<char>(DeltaKind::kStored));
     out->append(reinterpret_cast<const char*>(planes.data()), bytes);
@@ -93,7 +92,7 @@ void AppendDelta(const TableGeometry& geometry, const TileShape& shape, const vo
     out->append(lz4.data(), lz4_size);
   } else {
     out->push_back(static_cast<char>(DeltaKind::kZstd));
-    out->append(zstd.data(), zstd_size);
+    out->append(reinterpret_cast<const char*>(zstd.data()), zstd_size);
   }
 }
 
@@ -115,8 +114,7 @@ absl::Status ReadDelta(const TableGeometry& geometry, const TileShape& shape, st
                                            static_cast<int>(body.size()), static_cast<int>(bytes));
     if (result < 0 || static_cast<uint64_t>(result) != bytes) return damaged;
   } else if (kind == DeltaKind::kZstd) {
-    const size_t result = ZSTD_decompress(scratch.data(), bytes, body.data(), body.size());
-    if (ZSTD_isError(result) != 0 || result != bytes) return damaged;
+    if (!DecompressFrame(body.data(), body.size(), scratch.data(), bytes)) return damaged;
   } else {
     return damaged;
   }

@@ -1,7 +1,5 @@
 #include "coding/patch_record.h"
 
-#include <zstd.h>
-
 #include <algorithm>
 
 #include "base/bytes.h"
@@ -9,6 +7,7 @@
 #include "base/varint.h"
 #include "coding/hash.h"
 #include "coding/patch_columns.h"
+#include "coding/zstd_frame.h"
 
 namespace lutdb {
 namespace {
@@ -81,11 +80,8 @@ absl::StatusOr<std::string> OpenIntegers(const Header& header, std::string_view 
   if (!header.has(kCompressed)) {
     raw = body;
   } else {
-    const unsigned long long announced = ZSTD_getFrameContentSize(body.data(), body.size());
-    if (announced != header.raw_bytes) return Damaged();
     raw.resize(header.raw_bytes);
-    const size_t got = ZSTD_decompress(raw.data(), raw.size(), body.data(), body.size());
-    if (ZSTD_isError(got) != 0 || got != header.raw_bytes) return Damaged();
+    if (!DecompressFrame(body.data(), body.size(), raw.data(), raw.size())) return Damaged();
   }
   if (raw.size() != header.raw_bytes || Checksum(raw, header.flags) != header.checksum) {
     return Damaged();
@@ -142,14 +138,13 @@ std::string IntegersOf(const TileDeltas& deltas, bool with_before) {
 }
 
 // Empty where compressing would not pay.
-std::string Compressed(const std::string& raw) {
-  std::string packed;
-  if (raw.size() < kCompressFrom) return packed;
-  packed.resize(ZSTD_compressBound(raw.size()));
-  const size_t size =
-      ZSTD_compress(packed.data(), packed.size(), raw.data(), raw.size(), kZstdLevel);
-  packed.resize(ZSTD_isError(size) != 0 || size >= raw.size() ? 0 : size);
-  return packed;
+std::vector<uint8_t> Compressed(const std::string& raw) {
+  std::vector<uint8_t> frame;
+  if (raw.size() < kCompressFrom || !CompressFrame(raw.data(), raw.size(), kZstdLevel, &frame) ||
+      frame.size() >= raw.size()) {
+    frame.clear();
+  }
+  return frame;
 }
 
 }  // namespace
@@ -184,28 +179,29 @@ DeltaPlace PlaceOf(const TableGeometry& geometry, const TileId& tile, uint32_t i
 void EncodePatch(const TileDeltas& deltas, PatchValues values, std::string* out) {
   const bool with_before = values == PatchValues::kBeforeAndAfter;
   const std::string raw = IntegersOf(deltas, with_before);
-  const std::string packed = Compressed(raw);
-  const std::string* body = packed.empty() ? &raw : &packed;
-  const std::string* checked = &raw;
+  const std::vector<uint8_t> packed = Compressed(raw);
+  std::string_view body = raw;
+  if (!packed.empty()) body = {reinterpret_cast<const char*>(packed.data()), packed.size()};
+  std::string_view checked = raw;
   auto flags =
       static_cast<uint8_t>((packed.empty() ? 0 : kCompressed) | (with_before ? 0 : kAfterOnly));
   std::string columns;
   if (deltas.size() >= kColumnsFrom) {
     AppendPatchColumns(deltas, with_before, &columns);
-    if (columns.size() < body->size()) {
-      body = checked = &columns;
+    if (columns.size() < body.size()) {
+      body = checked = columns;
       flags = static_cast<uint8_t>((flags & ~kCompressed) | kColumns);
     }
   }
   out->clear();
-  out->reserve(kHeaderBytes + body->size());
+  out->reserve(kHeaderBytes + body.size());
   AppendLittle(kMagic, out);
   AppendLittle(kVersion, out);
   AppendLittle(flags, out);
   AppendLittle(static_cast<uint32_t>(deltas.size()), out);
-  AppendLittle(static_cast<uint32_t>(checked->size()), out);
-  AppendLittle(Checksum(*checked, flags), out);
-  out->append(*body);
+  AppendLittle(static_cast<uint32_t>(checked.size()), out);
+  AppendLittle(Checksum(checked, flags), out);
+  out->append(body);
 }
 
 absl::StatusOr<TileDeltas> DecodePatch(std::string_view bytes, const TableGeometry& geometry,

@@ -1,17 +1,14 @@
 #include "coding/planes.h"
 
-#include <zstd.h>
-
 #include <algorithm>
 #include <array>
 #include <bit>
 #include <cstring>
-#include <memory>
 #include <vector>
 
 #include "base/bytes.h"
-#include "base/check.h"
 #include "base/status.h"
+#include "coding/zstd_frame.h"
 
 namespace lutdb {
 namespace {
@@ -31,21 +28,13 @@ constexpr size_t kSampleMax = 4096;
 // whenever rows are made, must become a quarter smaller for that.
 constexpr size_t kSmallPlane = 2048;
 
-struct ContextDeleter {
-  void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }
-  void operator()(ZSTD_DCtx* context) const { ZSTD_freeDCtx(context); }
-};
-
-// Making a ZSTD context costs more than compressing a plane, so each thread keeps its own.
+// Each thread's own, so that nothing is allocated once it is warm.
 struct Scratch {
-  std::unique_ptr<ZSTD_CCtx, ContextDeleter> compressor{ZSTD_createCCtx()};
-  std::unique_ptr<ZSTD_DCtx, ContextDeleter> decompressor{ZSTD_createDCtx()};
   std::vector<uint8_t> plane;
   std::vector<uint8_t> compressed;
 };
 Scratch& ThreadScratch() {
   thread_local Scratch scratch;
-  LUTDB_CHECK(scratch.compressor != nullptr && scratch.decompressor != nullptr);
   return scratch;
 }
 
@@ -134,10 +123,9 @@ void AppendPair(const uint8_t* plane, size_t count, uint8_t low, uint8_t high, s
 
 bool AppendZstd(const uint8_t* plane, size_t count, size_t limit, Scratch* scratch,
                 std::string* out) {
-  scratch->compressed.resize(ZSTD_compressBound(count));
-  const size_t bytes = ZSTD_compressCCtx(scratch->compressor.get(), scratch->compressed.data(),
-                                         scratch->compressed.size(), plane, count, kZstdLevel);
-  if (ZSTD_isError(bytes) != 0 || bytes + sizeof(uint32_t) >= limit) return false;
+  if (!CompressFrame(plane, count, kZstdLevel, &scratch->compressed)) return false;
+  const size_t bytes = scratch->compressed.size();
+  if (bytes + sizeof(uint32_t) >= limit) return false;
   out->push_back(static_cast<char>(PlaneKind::kZstd));
   AppendLittle(static_cast<uint32_t>(bytes), out);
   out->append(reinterpret_cast<const char*>(scratch->compressed.data()), bytes);
@@ -253,9 +241,9 @@ absl::Status ReadPlane(std::string_view* body, size_t count, Scratch* scratch,
       if (!Take(body, sizeof(uint32_t), &data)) return Damaged("ends early");
       const size_t bytes = LoadLittle<uint32_t>(data);
       if (!Take(body, bytes, &data)) return Damaged("ends early");
-      const size_t result = ZSTD_decompressDCtx(scratch->decompressor.get(), scratch->plane.data(),
-                                                count, data, bytes);
-      if (ZSTD_isError(result) != 0 || result != count) return Damaged("does not decompress");
+      if (!DecompressFrame(data, bytes, scratch->plane.data(), count)) {
+        return Damaged("does not decompress");
+      }
       break;
     }
     default:
