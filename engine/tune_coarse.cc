@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <map>
 #include <utility>
 
-#include "absl/container/flat_hash_map.h"
 #include "base/status.h"
 #include "engine/tune_run.h"
 
@@ -16,7 +16,7 @@ constexpr uint32_t kShiftMax = 14;  // of 15 bits and a sign
 
 // Bits per number, were each coded by how often it occurs.
 double Entropy(const std::vector<int32_t>& numbers) {
-  absl::flat_hash_map<int32_t, uint64_t> counts;
+  std::map<int32_t, uint64_t> counts;  // in order: equal numbers give equal bits, to the last one
   for (const int32_t number : numbers) ++counts[number];
   double bits = 0;
   for (const auto& [number, count] : counts) {
