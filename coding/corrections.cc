@@ -1,27 +1,18 @@
 #include "coding/corrections.h"
 
-#include <algorithm>
-#include <bit>
 #include <cstring>
 #include <vector>
 
 #include "base/aligned_buffer.h"
 #include "base/bytes.h"
 #include "base/status.h"
-#include "coding/folded.h"
+#include "coding/difference_planes.h"
 #include "coding/planes.h"
 #include "coding/product_rows.h"
 #include "coding/tile_layout.h"
 
 namespace lutdb {
 namespace {
-
-constexpr uint32_t kShiftMax = 15;
-constexpr uint32_t kOrderMax = 2;  // differences of differences
-constexpr size_t kHead = 3;        // kind, shift, order
-
-// All arithmetic is modulo 2^16, as that of entries is, so that nothing can overflow.
-using Numbers = std::vector<uint16_t>;
 
 Numbers& ThreadNumbers(size_t count) {
   thread_local Numbers numbers;
@@ -100,55 +91,34 @@ void AppendCorrections(const TableGeometry& geometry, const TileShape& shape, Sl
   std::vector<uint8_t> products(shape.stored_codes * RowBytes(geometry));
   Products(geometry, shape, slopes, products.data());
   Numbers& numbers = ThreadNumbers(count);
-  // The number of low bits that are zero in every correction is left out.
-  uint32_t all = 0;
   for (size_t i = 0; i < count; ++i) {
     numbers[i] = static_cast<uint16_t>(EntryAt(geometry, entries, i) -
                                        EntryAt(geometry, products.data(), i));
-    all |= numbers[i];
-  }
-  const uint32_t shift =
-      all == 0 ? 0 : std::min(kShiftMax, static_cast<uint32_t>(std::countr_zero(all)));
-  for (uint16_t& number : numbers) {
-    number = static_cast<uint16_t>(static_cast<int16_t>(number) >> shift);
   }
   const void* slope_bytes = geometry.wide_slopes() ? static_cast<const void*>(slopes.wide)
                                                    : static_cast<const void*>(slopes.narrow);
   const size_t slope_count = size_t{shape.positions} * kBlockNeurons;
-  std::string best, body;
-  Numbers folded(count);
-  for (uint32_t order = 0; order <= kOrderMax; ++order) {
-    if (order > 0) Difference(geometry, shape, &numbers);
-    std::transform(numbers.begin(), numbers.end(), folded.begin(), Fold);
-    body = {kCorrectionsKind, static_cast<char>(shift), static_cast<char>(order)};
-    AppendPlanes(folded.data(), count, sizeof(uint16_t), &body);
-    if (best.empty() || body.size() < best.size()) best.swap(body);
-  }
+  const auto difference = [&](Numbers* of) { Difference(geometry, shape, of); };
+  std::string best = DifferencePlanes(kCorrectionsKind, difference, &numbers);
   AppendPlanes(slope_bytes, slope_count, SlopeBytes(geometry, shape) / slope_count, &best);
   out->append(best);
 }
 
 absl::Status ReadCorrections(const TableGeometry& geometry, const TileShape& shape,
                              std::string_view body, void* slopes, void* entries) {
-  if (body.size() < kHead || body[0] != kCorrectionsKind) return Damaged();
-  const auto shift = static_cast<uint8_t>(body[1]);
-  const auto order = static_cast<uint8_t>(body[2]);
-  if (shift > kShiftMax || order > kOrderMax) return Damaged();
-  body.remove_prefix(kHead);
+  if (body.empty() || body[0] != kCorrectionsKind) return Damaged();
   const size_t count = shape.stored_codes * kBlockNeurons;
   const size_t slope_count = size_t{shape.positions} * kBlockNeurons;
   Numbers& numbers = ThreadNumbers(count);
-  LUTDB_RETURN_IF_ERROR(ReadPlanes(&body, count, sizeof(uint16_t), numbers.data()));
+  const auto integrate = [&](Numbers* of) { Integrate(geometry, shape, of); };
+  if (!ReadDifferencePlanes(&body, integrate, &numbers)) return Damaged();
   LUTDB_RETURN_IF_ERROR(
       ReadPlanes(&body, slope_count, SlopeBytes(geometry, shape) / slope_count, slopes));
   if (!body.empty()) return DataLoss("{} bytes are left behind the slopes", body.size());
-  std::transform(numbers.begin(), numbers.end(), numbers.begin(), Unfold);
-  for (uint32_t i = 0; i < order; ++i) Integrate(geometry, shape, &numbers);
   auto* to = static_cast<uint8_t*>(entries);
   Products(geometry, shape, SlopesIn(geometry, slopes), to);
   for (size_t i = 0; i < count; ++i) {
-    const auto correction = static_cast<uint16_t>(numbers[i] << shift);
-    const auto entry = static_cast<uint16_t>(EntryAt(geometry, to, i) + correction);
+    const auto entry = static_cast<uint16_t>(EntryAt(geometry, to, i) + numbers[i]);
     if (geometry.entry() == EntryType::kI16) {
       StoreLittle(entry, to + 2 * i);
     } else {

@@ -1,17 +1,12 @@
 #include "coding/patch_columns.h"
 
-#include <algorithm>
-#include <bit>
-
 #include "base/status.h"
-#include "coding/folded.h"
+#include "coding/difference_planes.h"
 #include "coding/planes.h"
 
 namespace lutdb {
 namespace {
 
-constexpr uint32_t kOrderMax = 2;  // differences of differences
-constexpr uint32_t kShiftMax = 15;
 constexpr size_t kNone = SIZE_MAX;
 
 // What a column of values holds; one byte before it. Persisted: never renumber.
@@ -19,8 +14,6 @@ enum class Column : uint8_t {
   kValues = 0,   // as they are
   kChanges = 1,  // less the value before
 };
-
-using Numbers = std::vector<uint16_t>;
 
 // The place of the same neuron's entry at the code before, or kNone where the patch has none.
 std::vector<size_t> PlacesBefore(const TileDeltas& deltas) {
@@ -49,43 +42,20 @@ void Integrate(const std::vector<size_t>& before, Numbers* numbers) {
   }
 }
 
-// Kind, shift (low bits that are zero in every number), order and planes: the smallest of all
-// orders.
 std::string ColumnOf(Column kind, Numbers numbers, const std::vector<size_t>& before) {
-  uint32_t all = 0;
-  for (const uint16_t number : numbers) all |= number;
-  const uint32_t shift =
-      all == 0 ? 0 : std::min(kShiftMax, static_cast<uint32_t>(std::countr_zero(all)));
-  for (uint16_t& number : numbers) {
-    number = static_cast<uint16_t>(static_cast<int16_t>(number) >> shift);
-  }
-  std::string best, column;
-  Numbers folded(numbers.size());
-  for (uint32_t order = 0; order <= kOrderMax; ++order) {
-    if (order > 0) Difference(before, &numbers);
-    std::transform(numbers.begin(), numbers.end(), folded.begin(), Fold);
-    column = {static_cast<char>(kind), static_cast<char>(shift), static_cast<char>(order)};
-    AppendPlanes(folded.data(), folded.size(), sizeof(uint16_t), &column);
-    if (best.empty() || column.size() < best.size()) best.swap(column);
-  }
-  return best;
+  const auto difference = [&](Numbers* of) { Difference(before, of); };
+  return DifferencePlanes(static_cast<char>(kind), difference, &numbers);
 }
 
 bool ReadColumn(std::string_view* body, const std::vector<size_t>& before, Column* kind,
                 Numbers* numbers) {
-  if (body->size() < 3) return false;
-  const auto byte = [&](size_t i) { return static_cast<uint8_t>((*body)[i]); };
-  const uint32_t shift = byte(1), order = byte(2);
-  if (byte(0) > static_cast<uint8_t>(Column::kChanges)) return false;
-  if (shift > kShiftMax || order > kOrderMax) return false;
-  *kind = static_cast<Column>(byte(0));
-  body->remove_prefix(3);
+  if (body->empty()) return false;
+  const auto byte = static_cast<uint8_t>(body->front());
+  if (byte > static_cast<uint8_t>(Column::kChanges)) return false;
+  *kind = static_cast<Column>(byte);
   numbers->resize(before.size());
-  if (!ReadPlanes(body, numbers->size(), sizeof(uint16_t), numbers->data()).ok()) return false;
-  std::transform(numbers->begin(), numbers->end(), numbers->begin(), Unfold);
-  for (uint32_t i = 0; i < order; ++i) Integrate(before, numbers);
-  for (uint16_t& number : *numbers) number = static_cast<uint16_t>(number << shift);
-  return true;
+  return ReadDifferencePlanes(
+      body, [&](Numbers* of) { Integrate(before, of); }, numbers);
 }
 
 }  // namespace
