@@ -23,6 +23,7 @@ constexpr const char* kNames[] = {
     "gc.removed",       // old generations are gone, old commits are not
     "repair.dropped",   // damaged files are out of the database, new ones are not in
     "repair.ingested",  // they are
+    "backup.staged",    // a backup's files are held in the store, none is copied
     "backup.copied",    // a backup is whole, without its final name
 };
 

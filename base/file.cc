@@ -249,6 +249,14 @@ absl::Status CopyFile(const std::string& from, const std::string& to) {
   return absl::OkStatus();
 }
 
+bool CanLink(const std::string& file, const std::string& directory) {
+  const std::string link = JoinPath(directory, fmt::format(".link.{}", ::getpid()));
+  ::unlink(link.c_str());
+  if (::link(file.c_str(), link.c_str()) != 0) return false;
+  ::unlink(link.c_str());
+  return true;
+}
+
 absl::Status RemovePath(const std::string& path) {
   std::error_code error;
   std::filesystem::remove_all(path, error);

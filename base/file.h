@@ -77,8 +77,10 @@ absl::Status MakePrivate(const std::string& path);
 absl::Status SyncDirectory(const std::string& path);
 // Renames within one file system and syncs the parent directory.
 absl::Status RenamePath(const std::string& from, const std::string& to);
-// Copies a regular file and syncs the copy, not its directory.
+// Copies a regular file to a path where nothing is and syncs the copy, not its directory.
 absl::Status CopyFile(const std::string& from, const std::string& to);
+// Whether the file system makes hard links of this file in that directory, which must exist.
+bool CanLink(const std::string& file, const std::string& directory);
 // Removes a file or a whole directory tree; OK when absent.
 absl::Status RemovePath(const std::string& path);
 

@@ -24,8 +24,9 @@ void AddCsv(CLI::App& app, CLI::Option_group* sources, DataOptions* options) {
       ->allow_extra_args(false)
       ->needs(csv)
       ->type_name("NAME=A/B");
-  app.add_flag("!--no-header", options->header,
-               "CSV: the first line is data; columns are called c1, c2, ...")
+  app.add_flag_callback(
+         "--no-header", [options] { options->header = false; },
+         "CSV: the first line is data; columns are called c1, c2, ...")
       ->needs(csv);
   app.add_flag("--drop-incomplete", options->drop_incomplete,
                "CSV: leave out rows with missing values")

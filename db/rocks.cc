@@ -314,6 +314,11 @@ absl::Status Rocks::CopyTo(const std::string& path) const {
   return MakePrivate(path);
 }
 
+void Rocks::KeepCopies() const {
+  KeepManifest(state_->path);
+  KeepBlobs(state_->path, LiveFiles());
+}
+
 absl::Status Rocks::Compact(Family family) {
   rocksdb::CompactRangeOptions options;
   options.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForce;

@@ -134,6 +134,9 @@ class Rocks {
   // shared by hard links where the file system has them, and neither side sees what the other does
   // later. For opened-for-writing databases.
   absl::Status CopyTo(const std::string& path) const;
+  // Copies of what nothing else could make anew (mend_manifest.h, kept_blobs.h), as a writer leaves
+  // them when it closes. For databases opened for reading that nobody writes.
+  void KeepCopies() const;
   // Rewrites the files of a family without what was deleted from it. For opened-for-writing
   // databases.
   absl::Status Compact(Family family);
@@ -147,6 +150,10 @@ class Rocks {
   explicit Rocks(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };
+
+// Reads every byte of a file against the checksum recorded when it was made, or block by block
+// where there is none; DataLoss says what is wrong. For files of databases that nobody writes.
+absl::Status VerifyTableFile(const LiveFile& file);
 
 // When a database no longer opens: checks every SST file in the directory, block by block and whole
 // from first to last key. Calls on_file for each, in order of name, with its status.

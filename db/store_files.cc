@@ -53,6 +53,11 @@ std::string GenerationPath(const std::string& store, uint32_t generation) {
 
 std::string GenerationFile(const std::string& store) { return JoinPath(store, "generation"); }
 
+// Named like a database, so that gc finds those that nobody uses.
+std::string StagedBackupPath(const std::string& store, int number) {
+  return JoinPath(store, "db.backup-" + std::to_string(number));
+}
+
 std::string ArenaPath(const std::string& store) { return JoinPath(store, "arena"); }
 std::string LockPath(const std::string& store) { return JoinPath(store, "lock"); }
 

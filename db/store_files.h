@@ -11,6 +11,7 @@ namespace lutdb::db {
 // STORE/db        the RocksDB of the first base generation
 // STORE/db.N      of generation N (query/bake.h), when STORE/generation holds the number N
 //   db/writes     how many writes were acknowledged (db/write_mark.h)
+// STORE/db.backup-N/  a checkpoint that `backup` copies files from: a store of its own
 // STORE/commits   raised with every commit (query/commit_feed.h)
 // STORE/arena     cached rows, safe to delete
 // STORE/lock      held (flock) by the one writer
@@ -25,6 +26,7 @@ absl::StatusOr<uint32_t> ReadGeneration(const std::string& store);
 absl::Status AnnounceGeneration(const std::string& store, uint32_t generation);
 std::string GenerationPath(const std::string& store, uint32_t generation);
 std::string GenerationFile(const std::string& store);
+std::string StagedBackupPath(const std::string& store, int number);
 std::string ArenaPath(const std::string& store);
 std::string LockPath(const std::string& store);
 std::string PartialPath(const std::string& store);

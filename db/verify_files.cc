@@ -34,7 +34,9 @@ absl::Status VerifyBlocks(const std::string& path) {
   return absl::OkStatus();
 }
 
-absl::Status VerifyBytes(const LiveFile& file) {
+}  // namespace
+
+absl::Status VerifyTableFile(const LiveFile& file) {
   // Files made before a checksum was recorded, if ever there are any, are checked block by block.
   if (file.checksum.empty()) return VerifyBlocks(file.path);
   uint64_t bytes = 0;
@@ -47,8 +49,6 @@ absl::Status VerifyBytes(const LiveFile& file) {
   return DataLoss("{} is damaged: its bytes changed since it was written ({})", file.path,
                   blocks.ok() ? "between its blocks" : Message(blocks));
 }
-
-}  // namespace
 
 absl::Status VerifyLooseFiles(
     const std::string& path, const std::function<void(const std::string&, absl::Status)>& on_file) {
@@ -65,7 +65,7 @@ absl::Status VerifyLooseFiles(
 }
 
 absl::Status Rocks::VerifyFile(const LiveFile& file) const {
-  const absl::Status status = VerifyBytes(file);
+  const absl::Status status = VerifyTableFile(file);
   if (!status.ok() && !PathExists(file.path) && !IsLive(file)) return absl::OkStatus();
   return status;
 }

@@ -1,5 +1,5 @@
 // The slopes that a product record keeps: not those of the weights but the roundest ones that make
-// the same entries, which take a third to two thirds of the bytes. docs/format.md, "Tile records".
+// the same entries, in a fifth to a half fewer bytes. docs/format.md, "Tile records".
 #pragma once
 
 #include <cstdint>

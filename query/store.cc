@@ -34,7 +34,8 @@ TableInfo DescribeTable(const StoreReader& store, uint32_t table) {
   info.chunk = spec.chunks.empty() ? spec.chunk : 0;
   info.chunks = geometry.chunks();
   info.codes = geometry.codes_max();
-  info.coding = spec.chunks.empty() ? Name(spec.levels.grid) : "lists";
+  info.coding = geometry.codebook() != nullptr ? "codebook" : Name(spec.levels.grid);
+  if (!spec.chunks.empty()) info.coding = "lists";
   info.input_bits = static_cast<int>(geometry.max_bits());
   info.entry = spec.entry;
   info.layout = spec.layout;

@@ -4,6 +4,8 @@
 
 #include "base/status.h"
 #include "cli/command.h"
+#include "cli/interrupt.h"
+#include "cli/progress_bar.h"
 #include "cli/sizes.h"
 #include "cli/text_table.h"
 #include "lutdb/build.h"
@@ -19,8 +21,16 @@ struct Flags {
 };
 
 absl::Status Backup(const Flags& flags, Output& output) {
-  LUTDB_ASSIGN_OR_RETURN(const BackupReport report,
-                         BackupStore(flags.store, flags.to, flags.options));
+  BackupOptions options = flags.options;
+  options.cancel = StopOnSignals();
+  absl::StatusOr<BackupReport> made;
+  {
+    ProgressBar bar;
+    options.progress = bar.Callback();
+    made = BackupStore(flags.store, flags.to, options);
+  }
+  LUTDB_RETURN_IF_ERROR(made.status());
+  const BackupReport& report = *made;
   if (flags.json) {
     output.WriteJson({{"store", flags.to},
                       {"files", report.files},
@@ -42,9 +52,9 @@ absl::Status Backup(const Flags& flags, Output& output) {
 Action DeclareBackup(CLI::App& app) {
   const auto flags = std::make_shared<Flags>();
   AddStore(app, &flags->store);
-  app.add_option("dest", flags->to, "The copy, which must not exist yet")
+  app.add_option("DEST", flags->to, "The copy, which must not exist yet")
       ->required()
-      ->type_name("DEST");
+      ->type_name("");
   app.add_flag("--copy", flags->options.copy,
                "Write every byte anew and check it, instead of linking table files")
       ->multi_option_policy(CLI::MultiOptionPolicy::Throw);

@@ -306,7 +306,9 @@ void AddInputs(CLI::App& app, Flags* flags) {
       ->allow_extra_args(false)
       ->needs(csv)
       ->type_name("NAME=A/B");
-  app.add_flag("!--no-header", flags->csv.header, "CSV: the first line is data")->needs(csv);
+  app.add_flag_callback(
+         "--no-header", [flags] { flags->csv.header = false; }, "CSV: the first line is data")
+      ->needs(csv);
 }
 
 }  // namespace

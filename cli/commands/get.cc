@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <memory>
 
+#include "base/npy.h"
 #include "base/status.h"
 #include "cli/command.h"
-#include "base/npy.h"
 #include "cli/sizes.h"
 #include "cli/text_table.h"
 #include "lutdb/store.h"

@@ -51,8 +51,8 @@ absl::Status Repair(const Flags& flags, Output& output) {
     Print(*report, output);
   }
   if (report->unrecoverable.empty()) return absl::OkStatus();
-  return DataLoss("{}: {} places could not be repaired; what is named above is lost",
-                  flags.store, report->unrecoverable.size());
+  return DataLoss("{}: {} places could not be repaired; what is named above is lost", flags.store,
+                  report->unrecoverable.size());
 }
 
 }  // namespace

@@ -155,6 +155,10 @@ absl::StatusOr<TaskRows> LoadTaskRows(const Flags& flags) {
     LUTDB_ASSIGN_OR_RETURN(rows.split,
                            SplitRows(rows.data, flags.valid_fraction, flags.options.seed));
   } else {
+    const DataOptions& data = flags.data.options;
+    if (flags.valid_labels.empty() && (!data.images.empty() || !data.npy_inputs.empty())) {
+      return InvalidArgument("{}: give its labels or targets with --valid-labels", flags.valid);
+    }
     LUTDB_ASSIGN_OR_RETURN(const Dataset valid, LoadDataset(ValidOptions(flags), shape));
     LUTDB_ASSIGN_OR_RETURN(rows.split, Append(valid, &rows.data));
   }

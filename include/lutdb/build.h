@@ -100,9 +100,11 @@ absl::StatusOr<RepairReport> RepairStore(const std::string& store, const VerifyO
 
 struct BackupOptions {
   // Every byte written anew and checked, instead of hard links to table files, which cost nothing
-  // but share what happens to the disk.
+  // but share what happens to the disk. To another file system it is always so.
   bool copy = false;
   double wait_seconds = 30;  // for a writer to finish
+  ProgressFn progress;       // of what is written anew
+  const std::atomic<bool>* cancel = nullptr;
 };
 struct BackupReport {
   uint64_t files = 0;
@@ -111,9 +113,11 @@ struct BackupReport {
   Hash128 content_hash;       // of the base generation
 };
 // Copies a store as it is between two writes, with all its history, to a directory that does not
-// exist yet; the copy is a store like any other, and copying it back restores it. Readers go on
-// meanwhile, writers wait. Nothing appears under the final name before it is durable.
-// FailedPrecondition when `to` exists or a writer does not finish; errors of Store::Open.
+// exist yet; the copy is a store like any other, and copying it back restores it. Readers and
+// writers go on meanwhile. Nothing appears under the final name before it is durable; what a copy
+// that was interrupted has written so far is kept as `to`.copying, and the next one to the same
+// place goes on from there. FailedPrecondition when `to` exists or a writer does not finish,
+// ResourceExhausted when the disk has no room, Cancelled; errors of Store::Open.
 absl::StatusOr<BackupReport> BackupStore(const std::string& store, const std::string& to,
                                          const BackupOptions& options);
 

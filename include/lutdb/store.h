@@ -26,7 +26,7 @@ struct TableInfo {
   uint32_t chunk = 0;  // inputs per chunk; 0 when chunks are given as lists
   uint32_t chunks = 0;
   uint32_t codes = 0;  // of the largest chunk
-  std::string coding;  // "signed", "unsigned", "learned" or "lists"
+  std::string coding;  // "signed", "unsigned", "learned", "codebook" or "lists"
   int input_bits = 0;  // largest of the table
   EntryType entry = EntryType::kI16;
   Layout layout = Layout::kTile;
