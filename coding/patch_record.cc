@@ -249,7 +249,30 @@ absl::StatusOr<std::vector<int16_t>> DecodeValuesBefore(std::string_view bytes, 
   return values;
 }
 
+namespace {
+
+// So many, put where they belong one by one, move less than writing the state anew.
+constexpr size_t kFewDeltas = 4;
+
+void FoldFewInto(const TileDeltas& deltas, TileDeltas* state) {
+  for (const EntryDelta& delta : deltas) {
+    const auto at =
+        std::lower_bound(state->begin(), state->end(), delta.index,
+                         [](const EntryDelta& d, uint32_t index) { return d.index < index; });
+    if (at == state->end() || at->index != delta.index) {
+      if (delta.before != delta.after) state->insert(at, delta);
+    } else if (at->before == delta.after) {
+      state->erase(at);
+    } else {
+      at->after = delta.after;
+    }
+  }
+}
+
+}  // namespace
+
 void FoldInto(const TileDeltas& deltas, TileDeltas* state) {
+  if (deltas.size() <= kFewDeltas) return FoldFewInto(deltas, state);
   TileDeltas folded;
   folded.reserve(state->size() + deltas.size());
   auto old = state->begin();

@@ -39,6 +39,17 @@ absl::StatusOr<std::unique_ptr<Rocks>> OpenBesideWriter(const std::string& path,
   return rocks;
 }
 
+// The database in use, and a share of it. gc leaves a shared one alone, and also one that was still
+// in use after it was shared.
+std::string ShareRocksPath(const std::string& path, std::unique_ptr<FileLock>* use) {
+  std::string database;
+  do {
+    database = RocksPath(path);
+    *use = FileLock::ShareDirectory(database);
+  } while (RocksPath(path) != database);
+  return database;
+}
+
 // Damage to one SST file concerns the records in it: when it keeps the database from opening, it is
 // opened all the same, and reading what is damaged says so.
 absl::StatusOr<std::unique_ptr<Rocks>> OpenRocks(const std::string& path, Access access,
@@ -61,15 +72,18 @@ absl::StatusOr<std::unique_ptr<Rocks>> OpenHistory(const std::string& path,
 }
 
 absl::StatusOr<OpenedStore> OpenStore(const std::string& path, Access access,
-                                      const OpenOptions& options) {
+                                      const OpenOptions& options, std::unique_ptr<FileLock> lock) {
   LUTDB_RETURN_IF_ERROR(CheckPresent(path));
   OpenedStore store;
   store.path = path;
-  if (access == Access::kWrite) {
+  store.lock = std::move(lock);
+  if (access == Access::kWrite && store.lock == nullptr) {
     LUTDB_ASSIGN_OR_RETURN(store.lock, FileLock::Acquire(LockPath(path), options.wait_seconds));
   }
-  store.use = FileLock::ShareDirectory(RocksPath(path));
-  const auto open = [&] { return OpenRocks(RocksPath(path), access, options); };
+  const auto open = [&] {
+    const std::string database = ShareRocksPath(path, &store.use);
+    return OpenRocks(database, access, options);
+  };
   if (access == Access::kWrite) {
     LUTDB_ASSIGN_OR_RETURN(store.rocks, open());
   } else {

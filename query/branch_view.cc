@@ -31,7 +31,8 @@ absl::StatusOr<std::shared_ptr<const Edits>> BranchView::Current() {
   if (branch_.empty()) return edits_;
   const uint64_t counter = ReadCommitCounter(counter_path_);
   if (counter == counter_ && feed_->published() == published_) return edits_;
-  if (TakePublished() && counter <= counter_) return edits_;
+  const bool lowered = counter < counter_;  // somebody removed the file
+  if (TakePublished() && counter <= counter_ && !lowered) return edits_;
   LUTDB_RETURN_IF_ERROR(ReadAgain(counter));
   return edits_;
 }
@@ -62,8 +63,14 @@ absl::Status BranchView::ReadAgain(uint64_t counter) {
   LUTDB_ASSIGN_OR_RETURN(const std::unique_ptr<db::Rocks> rocks,
                          db::OpenHistory(store_.path(), options));
   std::shared_ptr<const Edits> known = edits_;
-  if (!HistoryReader(*rocks, store_, nullptr).Holds(known->commit())) {
-    // It was seen before its writer took it back (quick_commit.cc): begin again at the base.
+  const HistoryReader alone(*rocks, store_, nullptr);
+  bool leads_on = alone.Holds(known->commit());
+  if (leads_on) {
+    LUTDB_ASSIGN_OR_RETURN(leads_on, alone.HasValuesBefore(known->commit()));
+  }
+  if (!leads_on) {
+    // Seen before its writer took it back, or was killed (quick_commit.cc): the way from it is not
+    // known without what it replaced, so begin again at the base.
     LUTDB_ASSIGN_OR_RETURN(const std::string base, HistoryReader(store_).BaseCommit());
     known = Edits().With({}, base, store_.geometries());
   }

@@ -19,6 +19,7 @@ namespace {
 
 // Readers that fall further behind read the history instead.
 constexpr size_t kRecentMax = 64;
+constexpr uint64_t kRecentEntriesMax = 1 << 20;  // of all that are kept: 8 MiB
 
 }  // namespace
 
@@ -86,8 +87,12 @@ std::shared_ptr<CommitFeed> CommitFeed::Of(const std::string& store) {
 
 void CommitFeed::Publish(Item item) {
   const std::lock_guard lock(mutex_);
+  recent_entries_ += CountEntries(*item.changes);
   recent_.push_back(std::move(item));
-  if (recent_.size() > kRecentMax) recent_.pop_front();
+  while (!recent_.empty() && (recent_.size() > kRecentMax || recent_entries_ > kRecentEntriesMax)) {
+    recent_entries_ -= CountEntries(*recent_.front().changes);
+    recent_.pop_front();
+  }
   published_.fetch_add(1, std::memory_order_release);
 }
 

@@ -61,6 +61,7 @@ class CommitFeed {
  private:
   mutable std::mutex mutex_;
   std::deque<Item> recent_;
+  uint64_t recent_entries_ = 0;  // of all in recent_
   std::atomic<uint64_t> published_{0};
 };
 

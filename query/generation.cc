@@ -80,15 +80,21 @@ class Sweep {
 
  private:
   absl::Status MarkFrom(const std::string& head, const std::string& base) {
-    LUTDB_ASSIGN_OR_RETURN(const auto ancestors, state_.history().Ancestry(head, UINT64_MAX));
-    for (const CommitRecord& commit : ancestors) commits_.insert(commit.info.id);
+    for (std::vector<std::string> waiting = {head}; !waiting.empty();) {
+      const std::string id = std::move(waiting.back());
+      waiting.pop_back();
+      if (id.empty() || !commits_.insert(id).second) continue;
+      LUTDB_ASSIGN_OR_RETURN(const CommitRecord commit, state_.history().ReadCommit(id));
+      waiting.insert(waiting.end(), commit.info.parents.begin(), commit.info.parents.end());
+    }
     // The newest snapshot on the way to the base generation is what reading this head begins with.
-    for (std::string id = head; !id.empty() && id != base;) {
+    for (std::string id = head; !id.empty() && id != base && climbed_.insert(id).second;) {
       const auto snapshot = state_.store->rocks().Get(db::Family::kHistory, SnapshotKey(id));
       if (snapshot.ok()) {
         snapshots_.insert(id);
         break;
       }
+      if (!absl::IsNotFound(snapshot.status())) return snapshot.status();
       LUTDB_ASSIGN_OR_RETURN(const CommitRecord commit, state_.history().ReadCommit(id));
       id = FirstParent(commit);
     }
@@ -113,6 +119,7 @@ class Sweep {
 
   History::State& state_;
   std::set<std::string> commits_, snapshots_;
+  std::set<std::string> climbed_;  // what lies below them is marked
 };
 
 }  // namespace

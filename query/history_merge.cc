@@ -89,6 +89,7 @@ absl::StatusOr<CommitInfo> History::Merge(const std::string& branch, const std::
                               other);
   }
   if (base == ours) {
+    LUTDB_RETURN_IF_ERROR(state.CheckParent(options, branch, ours));
     LUTDB_ASSIGN_OR_RETURN(const CommitRecord head, history.ReadCommit(theirs));
     LUTDB_RETURN_IF_ERROR(state.Forward(branch, theirs));
     return head.info;

@@ -92,24 +92,28 @@ const TableGeometry* HistoryReader::GeometryOf(const TileId& tile) const {
   return exists ? &geometry : nullptr;
 }
 
+absl::StatusOr<TileDeltas> HistoryReader::ReadTile(const TileId& tile, std::string_view bytes,
+                                                   bool* lacking) const {
+  const TableGeometry* geometry = GeometryOf(tile);
+  if (geometry == nullptr) {
+    return DataLoss("{}: the history names a tile that no table has", store_);
+  }
+  PatchValues values = PatchValues::kBeforeAndAfter;
+  auto deltas = DecodePatch(bytes, *geometry, tile, lacking == nullptr ? nullptr : &values);
+  if (!deltas.ok()) {
+    return Error(deltas.status().code(), "{}: {}", store_, Message(deltas.status()));
+  }
+  if (lacking != nullptr) *lacking = *lacking || values == PatchValues::kAfter;
+  return deltas;
+}
+
 absl::StatusOr<TileChanges> HistoryReader::ReadTiles(const std::string& prefix,
                                                      bool* lacking) const {
   TileChanges changes;
   db::Cursor cursor = rocks_.Scan(db::Family::kHistory, prefix, PrefixEnd(prefix));
   for (; cursor.Valid(); cursor.Next()) {
     LUTDB_ASSIGN_OR_RETURN(const TileId tile, ParseTileSuffix(cursor.key().substr(prefix.size())));
-    const TableGeometry* geometry = GeometryOf(tile);
-    if (geometry == nullptr) {
-      return DataLoss("{}: the history names a tile that no table has", store_);
-    }
-    PatchValues values = PatchValues::kBeforeAndAfter;
-    auto deltas =
-        DecodePatch(cursor.value(), *geometry, tile, lacking == nullptr ? nullptr : &values);
-    if (!deltas.ok()) {
-      return Error(deltas.status().code(), "{}: {}", store_, Message(deltas.status()));
-    }
-    if (lacking != nullptr) *lacking = *lacking || values == PatchValues::kAfter;
-    changes[tile] = *std::move(deltas);
+    LUTDB_ASSIGN_OR_RETURN(changes[tile], ReadTile(tile, cursor.value(), lacking));
   }
   LUTDB_RETURN_IF_ERROR(cursor.status());
   return changes;
@@ -118,8 +122,22 @@ absl::StatusOr<TileChanges> HistoryReader::ReadTiles(const std::string& prefix,
 absl::StatusOr<TileChanges> HistoryReader::ReadPatches(const std::string& id) const {
   bool looked_up = false;
   LUTDB_ASSIGN_OR_RETURN(TileChanges changes, ReadWhole(id, &looked_up));
-  if (looked_up) DropUnchanged(&changes);
+  DropUnchanged(&changes);
   return changes;
+}
+
+absl::StatusOr<bool> HistoryReader::HasValuesBefore(const std::string& id) const {
+  if (id.empty()) return true;
+  const std::string prefix = PatchPrefix(id);
+  const db::Cursor cursor = rocks_.Scan(db::Family::kHistory, prefix, PrefixEnd(prefix));
+  if (!cursor.Valid()) return cursor.status().ok() ? absl::StatusOr<bool>(true) : cursor.status();
+  LUTDB_ASSIGN_OR_RETURN(const TileId tile, ParseTileSuffix(cursor.key().substr(prefix.size())));
+  bool lacking = false;  // in one patch of a commit: in all of them
+  LUTDB_RETURN_IF_ERROR(ReadTile(tile, cursor.value(), &lacking).status());
+  if (!lacking) return true;
+  const auto bytes = rocks_.Get(db::Family::kHistory, ValuesBeforeKey(id));
+  if (bytes.ok() || absl::IsNotFound(bytes.status())) return bytes.ok();
+  return bytes.status();
 }
 
 absl::StatusOr<TileChanges> HistoryReader::ReadNewValues(const std::string& id,
@@ -164,13 +182,9 @@ absl::StatusOr<TileDeltas> HistoryReader::ReadPatch(const std::string& id,
   auto bytes = rocks_.Get(db::Family::kHistory, PatchPrefix(id) + TileSuffix(tile));
   if (absl::IsNotFound(bytes.status())) return TileDeltas();
   if (!bytes.ok()) return bytes.status();
-  const TableGeometry* geometry = GeometryOf(tile);
-  if (geometry == nullptr) {
-    return DataLoss("{}: the history names a tile that no table has", store_);
-  }
-  PatchValues values = PatchValues::kBeforeAndAfter;
-  LUTDB_ASSIGN_OR_RETURN(TileDeltas deltas, DecodePatch(*bytes, *geometry, tile, &values));
-  if (values == PatchValues::kBeforeAndAfter) return deltas;
+  bool lacking = false;
+  LUTDB_ASSIGN_OR_RETURN(TileDeltas deltas, ReadTile(tile, *bytes, &lacking));
+  if (!lacking) return deltas;
   LUTDB_ASSIGN_OR_RETURN(TileChanges whole, ReadPatches(id));
   return std::move(whole[tile]);
 }
@@ -225,17 +239,23 @@ absl::StatusOr<TileChanges> HistoryReader::FoldChain(const std::vector<std::stri
   return start;
 }
 
+absl::StatusOr<bool> HistoryReader::HasSnapshot(const std::string& id,
+                                                const std::string& base) const {
+  const auto of = rocks_.Get(db::Family::kHistory, SnapshotKey(id));
+  if (!of.ok() && !absl::IsNotFound(of.status())) return of.status();
+  return of.ok() && *of == base;
+}
+
 absl::StatusOr<TileChanges> HistoryReader::FromBase(const std::string& to) const {
   LUTDB_ASSIGN_OR_RETURN(const std::string base, BaseCommit());
   std::vector<std::string> chain;  // newest first
   for (std::string id = to; id != base;) {
     if (id.empty()) return Difference(base, to);  // not a descendant of what the base holds
-    auto snapshot_of = rocks_.Get(db::Family::kHistory, SnapshotKey(id));
-    if (snapshot_of.ok() && *snapshot_of == base) {
+    LUTDB_ASSIGN_OR_RETURN(const bool snapshot_here, HasSnapshot(id, base));
+    if (snapshot_here) {
       LUTDB_ASSIGN_OR_RETURN(TileChanges snapshot, ReadTiles(SnapshotPrefix(id), nullptr));
       return FoldChain(chain, std::move(snapshot));
     }
-    if (!snapshot_of.ok() && !absl::IsNotFound(snapshot_of.status())) return snapshot_of.status();
     LUTDB_ASSIGN_OR_RETURN(const CommitRecord commit, ReadCommit(id));
     chain.push_back(id);
     id = FirstParent(commit);

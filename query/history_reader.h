@@ -49,9 +49,14 @@ class HistoryReader {
   absl::StatusOr<TileChanges> ReadWhole(const std::string& id, bool* looked_up) const;
   // The same, each `before` as its patch has it: 0 for want of the value.
   absl::StatusOr<TileChanges> ReadNewValues(const std::string& id, bool* lacking) const;
+  // Whether the values that a commit replaced are in the history. They are not before the next
+  // commit, or when its writer was killed: then they are looked up at its parent.
+  absl::StatusOr<bool> HasValuesBefore(const std::string& id) const;
   // What a commit changed in one tile; often nothing.
   absl::StatusOr<TileDeltas> ReadPatch(const std::string& id, const TileId& tile) const;
 
+  // Whether there is a snapshot at a commit that says how it differs from the base.
+  absl::StatusOr<bool> HasSnapshot(const std::string& id, const std::string& base) const;
   // The commit that the base generation holds; "": the build.
   absl::StatusOr<std::string> BaseCommit() const;
   // How a commit differs from the base generation: by its first parents up to the newest snapshot.
@@ -67,6 +72,8 @@ class HistoryReader {
 
  private:
   absl::StatusOr<Refs> ReadRefs(const std::string& prefix) const;
+  absl::StatusOr<TileDeltas> ReadTile(const TileId& tile, std::string_view bytes,
+                                      bool* lacking) const;
   absl::StatusOr<TileChanges> ReadTiles(const std::string& prefix, bool* lacking) const;
   absl::Status LookUpValuesBefore(const std::string& id, TileChanges* changes) const;
   absl::StatusOr<TileChanges> FoldChain(const std::vector<std::string>& newest_first,

@@ -28,20 +28,20 @@ History::State::~State() {
 
 absl::Status History::State::Reopen() {
   LUTDB_RETURN_IF_ERROR(Settle());
-  heads.clear();
-  last_commit = {};
-  reader.reset();
-  store.reset();
-  rocks = nullptr;
+  rocks = nullptr;  // where this fails, what is open can still be read
   db::OpenOptions open;
   open.wait_seconds = options.wait_seconds;
   open.cache_bytes = kCacheBytes;
-  LUTDB_ASSIGN_OR_RETURN(
-      db::OpenedStore opened,
-      db::OpenStore(path, options.write ? db::Access::kWrite : db::Access::kRead, open));
-  if (options.write) rocks = opened.rocks.get();
-  LUTDB_ASSIGN_OR_RETURN(store, StoreReader::Over(std::move(opened)));
-  reader = std::make_unique<HistoryReader>(*store);
+  LUTDB_ASSIGN_OR_RETURN(db::OpenedStore opened,
+                         db::OpenStore(path, options.write ? db::Access::kWrite : db::Access::kRead,
+                                       open, store == nullptr ? nullptr : store->TakeLock()));
+  db::Rocks* const writable = options.write ? opened.rocks.get() : nullptr;
+  LUTDB_ASSIGN_OR_RETURN(std::unique_ptr<StoreReader> next, StoreReader::Over(std::move(opened)));
+  heads.clear();
+  last_commit = {};
+  reader = std::make_unique<HistoryReader>(*next);
+  store = std::move(next);
+  rocks = writable;
   return absl::OkStatus();
 }
 

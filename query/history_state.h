@@ -39,6 +39,9 @@ struct History::State {
   // History::Commit.
   absl::StatusOr<CommitInfo> Commit(const std::string& branch, absl::Span<const EntryEdit> edits,
                                     const CommitOptions& options);
+  // Aborted when a caller's changes are not to the head of the branch.
+  absl::Status CheckParent(const CommitOptions& options, const std::string& branch,
+                           const std::string& head) const;
   // Writes a commit whose changes are against the head of the branch, durably, moves the branch and
   // tells the readers. second_parent: of a merge.
   absl::StatusOr<CommitInfo> Append(const std::string& branch, const TileChanges& changes,
@@ -78,8 +81,6 @@ struct History::State {
   absl::StatusOr<CommitRecord> Describe(const CommitOptions& options, const std::string& parent,
                                         const std::string& second_parent,
                                         const TileChanges& changes) const;
-  absl::Status CheckParent(const CommitOptions& options, const std::string& branch,
-                           const std::string& head) const;
   // edited: entries that differ from the base at the commit.
   static bool SnapshotDue(const CommitRecord& commit, uint64_t edited);
   absl::StatusOr<CommitInfo> AppendChanges(const std::string& branch, const TileChanges& changes,

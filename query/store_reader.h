@@ -28,6 +28,10 @@ class StoreReader {
   static absl::StatusOr<std::unique_ptr<StoreReader>> Over(db::OpenedStore store);
   ~StoreReader();
 
+  // The lock of the writer that opened the database, who opens it again and must not lose it to
+  // another meanwhile; nothing may be written through this one any more.
+  std::unique_ptr<FileLock> TakeLock();
+
   const std::string& path() const;
   const Manifest& manifest() const;
   const db::Rocks& rocks() const;

@@ -7,8 +7,10 @@
 #include <random>
 #include <thread>
 
+#include "base/file.h"
 #include "base/status.h"
 #include "coding/cell_hash.h"
+#include "db/store_files.h"
 #include "lutdb/store.h"
 #include "query/branch_view.h"
 #include "query/row_source.h"
@@ -264,6 +266,10 @@ TEST(HistoryTest, MergeOfDisjointBranchesEqualsBothPatches) {
   // Again there is nothing to merge; and the other side is moved forward.
   EXPECT_TRUE(absl::IsFailedPrecondition(
       history->Merge("main", "side", MergeChoice::kRefuse, {}, &conflicts).status()));
+  const std::string moved = "somewhere else";
+  EXPECT_TRUE(absl::IsAborted(
+      history->Merge("side", "main", MergeChoice::kRefuse, {.parent = &moved}, &conflicts)
+          .status()));
   const auto forward = history->Merge("side", "main", MergeChoice::kRefuse, {}, &conflicts);
   ASSERT_TRUE(forward.ok());
   EXPECT_EQ(forward->id, merged->id);
@@ -528,6 +534,21 @@ TEST(HistoryTest, AnInterruptedBakeLeavesTheStoreAsItWas) {
 }
 
 // Each commit writes its number to several entries at once; a batch that mixed two would show it.
+TEST(HistoryTest, NoOtherWriterComesBetweenABakeAndItsStore) {
+  const SmallStore store("history_bake_lock", {SpecOf({})});
+  auto history = Writing(store);
+  std::atomic<bool> stop{false};
+  std::thread other([&] {
+    while (!stop) EXPECT_FALSE(FileLock::Acquire(db::LockPath(store.path()), 0).ok());
+  });
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_TRUE(history->Commit("main", {{0, 1, 1, 1, 100 + i}}, {}).ok());
+    EXPECT_TRUE(history->Bake("main", {}, nullptr).ok());
+  }
+  stop = true;
+  other.join();
+}
+
 TEST(HistoryTest, EightThreadsCommitAndEveryBatchIsOfOneCommit) {
   const SmallStore store("history_threads", {SpecOf({})});
   constexpr int kThreads = 8, kCommits = 12;

@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <csignal>
+#include <cstdlib>
+
 #include "base/status.h"
 #include "db/manifest.h"
 #include "lutdb/history.h"
@@ -68,6 +71,49 @@ TEST_F(QuickCommitTest, ValuesBeforeAreFoundAtTheParent) {
   EXPECT_TRUE(history->Revert("main", history->Log("main")->front().id, {}).ok());
   EXPECT_TRUE(history->Revert("main", commits[2].id, {}).ok());
   EXPECT_TRUE(history->Check()->problems.empty());
+}
+
+// Commits in a process that dies once the new values are durable.
+void CommitAndDie(const SmallStore& store, const std::string& branch,
+                  const std::vector<EntryEdit>& edits) {
+  ::setenv("LUTDB_CRASH_AT", "write.logged", 1);
+  (void)Writing(store)->Commit(branch, edits, {});
+}
+
+TEST_F(QuickCommitTest, WhatADeadWriterLeftUnchangedIsNoPartOfTheCommit) {
+  ASSERT_TRUE(Writing(store_)->Commit("main", {{0, 3, 1, 2, 50}}, {}).ok());
+  EXPECT_EXIT(CommitAndDie(store_, "main", {{0, 3, 1, 2, 50}, {0, 4, 1, 2, 51}}),
+              ::testing::KilledBySignal(SIGKILL), "");
+  auto history = Writing(store_);
+  const std::string id = history->Log("main")->front().id;
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(history->Changes(id)->size(), 1u);
+    EXPECT_EQ(history->Blame(id, {{0, 3, 1, 2}})->front().size(), 1u);
+    // Once more with the values that it replaced in the history.
+    ASSERT_TRUE(history->Commit("main", {{0, 9, 1, 2, 70 + i}}, {}).ok());
+  }
+  EXPECT_TRUE(history->Check()->problems.empty());
+}
+
+TEST_F(QuickCommitTest, AReaderFollowsABranchThatLeftADeadWritersCommit) {
+  ASSERT_TRUE(Writing(store_)->CreateBranch("dev", "main").ok());
+  EXPECT_EXIT(CommitAndDie(store_, "dev", {{0, 3, 1, 2, 50}}), ::testing::KilledBySignal(SIGKILL),
+              "");
+  const auto reader = At(store_, "dev");
+  int16_t before = 0, got = 0, base = 0;
+  ASSERT_TRUE(reader->GetEntries({{0, 3, 1, 2}}, absl::MakeSpan(&got, 1)).ok());
+  EXPECT_EQ(got, 50);
+  ASSERT_TRUE(At(store_, "main")->GetEntries({{0, 3, 1, 2}}, absl::MakeSpan(&base, 1)).ok());
+  {
+    auto history = Writing(store_);
+    ASSERT_TRUE(history->DeleteBranch("dev").ok());
+    ASSERT_TRUE(history->CreateBranch("dev", "main").ok());
+    ASSERT_TRUE(history->Commit("dev", {{0, 4, 1, 2, 60}}, {}).ok());
+  }
+  ASSERT_TRUE(reader->GetEntries({{0, 3, 1, 2}}, absl::MakeSpan(&before, 1)).ok());
+  EXPECT_EQ(before, base);
+  ASSERT_TRUE(reader->GetEntries({{0, 4, 1, 2}}, absl::MakeSpan(&got, 1)).ok());
+  EXPECT_EQ(got, 60);
 }
 
 TEST_F(QuickCommitTest, WhatChangesNothingIsTakenBack) {
