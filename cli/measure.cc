@@ -22,13 +22,12 @@ absl::StatusOr<EvalReport> Evaluate(const MeasureFlags& flags, Model& model,
   }
   if (!flags.text.empty()) {
     LUTDB_ASSIGN_OR_RETURN(const std::string text, ReadFile(flags.text, kTextBytesMax));
-    LUTDB_ASSIGN_OR_RETURN(const std::vector<int32_t> ids, model.Encode(text));
-    return EvalTokens(model, ids, options);
+    return EvalText(model, text, options);
   }
   if (model.is_language_model()) {
     return InvalidArgument("this is a language model: give it --eval-text or --eval-tokens");
   }
-  if (!flags.rows.images.empty()) {
+  if (model.is_integer_only() && !flags.rows.images.empty()) {
     return EvalImages(model, flags.rows.images, flags.rows.labels, options);
   }
   LUTDB_ASSIGN_OR_RETURN(const Dataset data, LoadDataset(flags.rows, ShapeOf(model)));

@@ -93,6 +93,11 @@ void KeepBlobs(const std::string& database, absl::Span<const LiveFile> files) {
   (void)WriteSealed(CopyPath(database), std::move(bytes));
 }
 
+absl::Status CheckKeptBlobs(const std::string& database) {
+  const absl::Status kept = ReadKept(database).status();
+  return absl::IsDataLoss(kept) ? kept : absl::OkStatus();
+}
+
 absl::StatusOr<bool> MendBlobs(const std::string& database) {
   const auto kept = ReadKept(database);
   if (kept.status().code() == absl::StatusCode::kUnavailable) return kept.status();

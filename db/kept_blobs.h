@@ -16,6 +16,9 @@ namespace lutdb::db {
 // copy damage to these files is named instead of mended.
 void KeepBlobs(const std::string& database, absl::Span<const LiveFile> files);
 
+// DataLoss when what was kept is damaged itself; a writer's close makes it anew.
+absl::Status CheckKeptBlobs(const std::string& database);
+
 // Puts back each file that is not what was kept, in a database that nobody has open. False when
 // there was nothing to mend or no way to.
 absl::StatusOr<bool> MendBlobs(const std::string& database);

@@ -128,6 +128,11 @@ absl::Status CheckManifest(const std::string& database) {
   return DataLoss("{} is damaged; `lutdb repair` puts it back", path);
 }
 
+absl::Status CheckKeptManifest(const std::string& database) {
+  const absl::Status kept = ReadKept(database).status();
+  return absl::IsDataLoss(kept) ? kept : absl::OkStatus();
+}
+
 absl::StatusOr<bool> MendManifest(const std::string& database) {
   const auto kept = ReadKept(database);
   auto name = ReadCurrent(database);

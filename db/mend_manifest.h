@@ -22,6 +22,9 @@ void KeepManifest(const std::string& database);
 // RocksDB's own business. Also beside a writer; OK when there is nothing to read.
 absl::Status CheckManifest(const std::string& database);
 
+// DataLoss when what was kept is damaged itself; a writer's close makes it anew.
+absl::Status CheckKeptManifest(const std::string& database);
+
 // Puts back a damaged CURRENT or MANIFEST from the copy; or cuts off the end of a MANIFEST when it
 // is not whole and nothing follows it, as a power cut leaves it. False when there was nothing to
 // mend or no way to.

@@ -2,7 +2,9 @@
 
 #include <xxhash.h>
 
+#include <algorithm>
 #include <charconv>
+#include <filesystem>
 
 #include "base/file.h"
 #include "base/status.h"
@@ -23,19 +25,40 @@ absl::StatusOr<uint32_t> ReadGeneration(const std::string& store) {
   constexpr uint64_t kBytesMax = 64;
   const std::string path = GenerationFile(store);
   const auto text = ReadFile(path, kBytesMax);
-  if (text.status().code() == absl::StatusCode::kNotFound) return 1;
-  if (!text.ok()) return text.status();
-  uint32_t generation = 0;
-  const auto parsed = std::from_chars(text->data(), text->data() + text->size(), generation);
-  const bool number = parsed.ec == std::errc() && generation >= 2;
-  // Stores of the first version of this file have the number alone.
-  if (number && (*text == GenerationText(generation) || *text == fmt::format("{}\n", generation))) {
-    return generation;
+  const bool absent = text.status().code() == absl::StatusCode::kNotFound;
+  if (!text.ok() && !absent) return text.status();
+  if (absent) {
+    const std::vector<uint32_t> there = ListGenerations(store);
+    if (there.empty() || there.back() == 1) return 1;
+  } else {
+    uint32_t generation = 0;
+    (void)std::from_chars(text->data(), text->data() + text->size(), generation);
+    if (generation >= 1 && *text == GenerationText(generation)) return generation;
+    // Stores of the first version of this file have the number alone.
+    if (generation >= 2 && *text == fmt::format("{}\n", generation)) return generation;
   }
   return DataLoss(
-      "{} is damaged, so that it is not known which database holds the store: "
+      "{} is {}, so that it is not known which database holds the store: "
       "`lutdb repair` mends",
-      path);
+      path, absent ? "missing" : "damaged");
+}
+
+std::vector<uint32_t> ListGenerations(const std::string& store) {
+  std::vector<uint32_t> numbers;
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(store, ignored)) {
+    const std::string name = entry.path().filename();
+    uint32_t number = 0;
+    if (name == "db") {
+      numbers.push_back(1);
+    } else if (name.rfind("db.", 0) == 0) {
+      const auto parsed = std::from_chars(name.data() + 3, name.data() + name.size(), number);
+      const bool whole = parsed.ec == std::errc() && parsed.ptr == name.data() + name.size();
+      if (whole) numbers.push_back(number);
+    }
+  }
+  std::sort(numbers.begin(), numbers.end());
+  return numbers;
 }
 
 absl::Status AnnounceGeneration(const std::string& store, uint32_t generation) {

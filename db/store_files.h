@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 
@@ -20,8 +21,11 @@ namespace lutdb::db {
 //   journal       what is finished
 // Of the generation in use; a path that does not exist when the generation file is damaged.
 std::string RocksPath(const std::string& store);
-// 1 where no generation file is; DataLoss when it does not name a generation.
+// 1 where there never was a bake; DataLoss when the generation file does not name a generation, or
+// is gone.
 absl::StatusOr<uint32_t> ReadGeneration(const std::string& store);
+// Numbers of the generations that lie in a store, whole or not; ascending.
+std::vector<uint32_t> ListGenerations(const std::string& store);
 // Makes a generation the one in use, for all who open the store from now on. Durable on return.
 absl::Status AnnounceGeneration(const std::string& store, uint32_t generation);
 std::string GenerationPath(const std::string& store, uint32_t generation);

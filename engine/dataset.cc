@@ -93,7 +93,7 @@ absl::Status CheckNames(const std::vector<std::string>& names, const DataShape& 
 DataShape ShapeOf(const Model& model) {
   DataShape shape;
   shape.inputs = model.input_width();
-  shape.outputs = model.is_integer_only() && model.output_width() == 1 ? 0 : model.output_width();
+  shape.outputs = model.classes();
   return shape;
 }
 
@@ -117,7 +117,8 @@ absl::Status ClassNumbering::Finish(const DataOptions& options, const DataShape&
   if (!order.empty()) {
     LUTDB_RETURN_IF_ERROR(CheckNames(order, shape));
   } else if (order = IndexNames(names_, shape.outputs); order.empty()) {
-    if (names_.size() != shape.outputs) {
+    // Numbers that count from 0 and leave the network's range are wrong rather than names.
+    if (names_.size() != shape.outputs || !IndexNames(names_, 0).empty()) {
       return InvalidArgument(
           "{} has {} classes ({}{}), but the network tells {} apart; list them in the order of its "
           "outputs with --classes",

@@ -20,6 +20,18 @@ constexpr size_t kPiece = 256;
 
 }  // namespace
 
+absl::StatusOr<EvalReport> EvalText(Model& model, const std::string& text,
+                                    const EvalOptions& options) {
+  LUTDB_ASSIGN_OR_RETURN(const std::vector<int32_t> ids, model.Encode(text));
+  if (ids.empty()) return InvalidArgument("the text is empty: there is nothing to predict");
+  EvalOptions windows = options;
+  if (windows.stride == 0) {
+    const uint32_t window = options.window == 0 ? model.context() : options.window;
+    windows.stride = std::max(1u, window / 2);
+  }
+  return EvalTokens(model, ids, windows);
+}
+
 absl::StatusOr<EvalReport> EvalTokens(Model& model, absl::Span<const int32_t> ids,
                                       const EvalOptions& options) {
   if (!model.is_language_model()) {

@@ -77,6 +77,12 @@ uint32_t Model::output_width() const {
   return output.type == ValueType::kIndex ? 1 : output.width;
 }
 
+uint32_t Model::classes() const {
+  if (state_->forward->output().type != ValueType::kIndex) return output_width();
+  const Graph& graph = state_->graph();
+  return graph.values[graph.ops.back().inputs[0]].width;
+}
+
 uint32_t Model::context() const { return state_->graph().context; }
 
 namespace {

@@ -172,10 +172,11 @@ void TunePass::AddStored(uint32_t index, float* out) {
         table.stored.data() + size_t{table.chunk_row[c] + codes_[index][c]} * neurons;
     for (uint32_t n = 0; n < neurons; ++n) sums[n] += row[n];
   }
-  if (!table.whole_bias.empty()) AddIntegerBias(table.whole_bias, sums);
+  const bool in_sums = !table.whole_bias.empty();
+  if (in_sums) AddIntegerBias(table.whole_bias, sums);
   sums_of_[network_.ops[index].output] = sums;
-  kernels::ScaleSums(sums, table.unit.data(), table.bias.empty() ? nullptr : table.bias.data(),
-                     scales_[index], neurons, out);
+  const float* bias = in_sums || table.bias.empty() ? nullptr : table.bias.data();
+  kernels::ScaleSums(sums, table.unit.data(), bias, scales_[index], neurons, out);
 }
 
 void TunePass::Backward(const float* y_gradient) {

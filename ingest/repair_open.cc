@@ -1,8 +1,6 @@
 #include "ingest/repair_open.h"
 
 #include <algorithm>
-#include <charconv>
-#include <filesystem>
 
 #include "base/status.h"
 #include "db/kept_blobs.h"
@@ -11,25 +9,6 @@
 
 namespace lutdb {
 namespace {
-
-// Numbers of the generations that lie in a store, whole or not.
-std::vector<uint32_t> Generations(const std::string& store) {
-  std::vector<uint32_t> numbers;
-  std::error_code ignored;
-  for (const auto& entry : std::filesystem::directory_iterator(store, ignored)) {
-    const std::string name = entry.path().filename();
-    uint32_t number = 0;
-    if (name == "db") {
-      numbers.push_back(1);
-    } else if (name.rfind("db.", 0) == 0) {
-      const auto parsed = std::from_chars(name.data() + 3, name.data() + name.size(), number);
-      const bool whole = parsed.ec == std::errc() && parsed.ptr == name.data() + name.size();
-      if (whole) numbers.push_back(number);
-    }
-  }
-  std::sort(numbers.begin(), numbers.end());
-  return numbers;
-}
 
 uint64_t CountHistory(const db::Rocks& rocks) {
   uint64_t records = 0;
@@ -45,7 +24,7 @@ absl::Status MendGeneration(const std::string& store, RepairReport* report) {
   if (damage.code() != absl::StatusCode::kDataLoss) return damage;
   uint32_t best = 0;
   uint64_t most = 0;
-  for (const uint32_t generation : Generations(store)) {
+  for (const uint32_t generation : db::ListGenerations(store)) {
     db::OpenOptions options;
     options.history_only = true;
     const auto rocks = db::Rocks::OpenForReading(db::GenerationPath(store, generation), options);
@@ -57,7 +36,6 @@ absl::Status MendGeneration(const std::string& store, RepairReport* report) {
   }
   if (best == 0) return damage;
   ++report->files_rebuilt;
-  if (best == 1) return RemovePath(db::GenerationFile(store));
   return db::AnnounceGeneration(store, best);
 }
 
@@ -95,6 +73,10 @@ absl::StatusOr<db::OpenedStore> OpenToRepair(const std::string& store, RepairRep
     LUTDB_ASSIGN_OR_RETURN(const bool mended, mend(db::RocksPath(store)));
     report->files_rebuilt += mended;
     opened = db::OpenStore(store, db::Access::kWrite, {});
+  }
+  for (const auto check : {db::CheckKeptManifest, db::CheckKeptBlobs}) {
+    // Made anew when the database is closed.
+    if (opened.ok()) report->files_rebuilt += !check(db::RocksPath(store)).ok();
   }
   if (opened.status().code() != absl::StatusCode::kDataLoss) return opened;
   db::OpenOptions options;

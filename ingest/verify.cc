@@ -6,7 +6,9 @@
 #include <mutex>
 
 #include "base/status.h"
+#include "db/kept_blobs.h"
 #include "db/manifest.h"
+#include "db/mend_manifest.h"
 #include "db/store_files.h"
 #include "ingest/exact_check.h"
 #include "ingest/forced_isa.h"
@@ -34,6 +36,7 @@ class Verifier {
                            ReadContents(store_, [&](std::string line) { Add(std::move(line)); }));
     LUTDB_RETURN_IF_ERROR(options_.deep ? CheckFiles() : CheckSizes());
     LUTDB_RETURN_IF_ERROR(options_.deep ? CheckAllRecords() : CheckSample());
+    if (options_.deep) CheckCopies();
     if (options_.exact_fraction > 0) LUTDB_RETURN_IF_ERROR(CheckExactly());
     report_.clean = report_.problems.empty();
     return std::move(report_);
@@ -106,6 +109,14 @@ class Verifier {
                       store_.manifest.content_hash.Hex()));
     }
     return absl::OkStatus();
+  }
+
+  // What repair would need, should the files be damaged that they are copies of.
+  void CheckCopies() {
+    for (const auto check : {db::CheckKeptManifest, db::CheckKeptBlobs}) {
+      const absl::Status kept = check(db::RocksPath(store_.path));
+      if (!kept.ok()) Add(Message(kept) + ": a copy that `lutdb repair` makes anew");
+    }
   }
 
   // First and last record of every table and some between, spread evenly.

@@ -159,6 +159,10 @@ absl::Status History::Bake(const std::string& ref, const ProgressFn& progress,
     return baked;
   }
   CrashPoint("bake.copied");
+  // Said before there are two, so that a generation file that is lost is missed.
+  if (!PathExists(db::GenerationFile(state.path))) {
+    LUTDB_RETURN_IF_ERROR(db::AnnounceGeneration(state.path, next - 1));
+  }
   LUTDB_RETURN_IF_ERROR(RenamePath(partial, path));
   CrashPoint("bake.named");
   LUTDB_RETURN_IF_ERROR(db::AnnounceGeneration(state.path, next));

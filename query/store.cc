@@ -23,6 +23,7 @@ namespace lutdb {
 namespace {
 
 constexpr uint64_t kEntriesMax = uint64_t{1} << 31;  // of one lookup
+constexpr uint64_t kLevelsMax = uint64_t{1} << 24;   // where they differ from chunk to chunk
 
 TableInfo DescribeTable(const StoreReader& store, uint32_t table) {
   const TableSpec& spec = store.spec(table);
@@ -83,24 +84,38 @@ StoreInfo DescribeStore(const StoreReader& store) {
   return info;
 }
 
-// Level values of each selected code of a chunk, in real numbers for input scale 1.
+// Level values of each selected code of each selected chunk, in real numbers for input scale 1; of
+// one chunk where all have the same.
 absl::StatusOr<std::vector<std::vector<double>>> LevelsOf(const StoreReader& store,
                                                           const Selection& selection) {
   std::vector<std::vector<double>> levels;
-  if (selection.chunks.empty()) return levels;
-  const uint32_t chunk = selection.chunks.front();
   const TableGeometry& geometry = store.geometry(selection.table);
   LUTDB_ASSIGN_OR_RETURN(const std::vector<float> scales, store.InputScales(selection.table));
-  std::vector<int32_t> values(geometry.positions(chunk).size());
-  levels.reserve(selection.codes.size());
-  for (const uint32_t code : selection.codes) {
-    geometry.LevelsOf(chunk, code, values.data());
-    std::vector<double>& real = levels.emplace_back(values.begin(), values.end());
-    for (uint32_t p = 0; p < real.size() && !scales.empty(); ++p) {
-      const uint32_t input = geometry.InputAt(chunk, p);
-      if (input != kPadding) real[p] *= scales[input];
-    }
+  const size_t codes = selection.codes.size();
+  const bool alike = geometry.uniform() && scales.empty();
+  if (!alike && uint64_t{codes} * selection.chunks.size() > kLevelsMax) {
+    return ResourceExhausted(
+        "{} chunks x {} codes of table {} have more than 2^24 levels; select "
+        "fewer at a time",
+        selection.chunks.size(), codes, store.spec(selection.table).name);
   }
+  std::vector<int32_t> values;
+  for (const uint32_t chunk : selection.chunks) {
+    values.resize(geometry.positions(chunk).size());
+    for (const uint32_t code : selection.codes) {
+      geometry.LevelsOf(chunk, code, values.data());
+      std::vector<double>& real = levels.emplace_back(values.begin(), values.end());
+      for (uint32_t p = 0; p < real.size() && !scales.empty(); ++p) {
+        const uint32_t input = geometry.InputAt(chunk, p);
+        if (input != kPadding) real[p] *= scales[input];
+      }
+    }
+    if (alike) return levels;
+  }
+  for (size_t i = codes; i < levels.size(); ++i) {
+    if (levels[i] != levels[i - codes]) return levels;
+  }
+  levels.resize(std::min(levels.size(), codes));
   return levels;
 }
 

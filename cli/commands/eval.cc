@@ -26,7 +26,7 @@ struct Flags {
   std::string tokens;
   DataFlags data;
   double valid_fraction = 0;  // 0: all rows
-  uint64_t seed = 0;
+  uint64_t seed = 1;          // that of tune
   ModelOptions model;
   EvalOptions eval;
   double wait_seconds = 30;  // accepted everywhere; reading never waits
@@ -39,8 +39,9 @@ absl::StatusOr<EvalReport> EvaluateRows(const Flags& flags, Model& model,
     return InvalidArgument("this is a language model: give it --text or --tokens");
   }
   const DataOptions& source = flags.data.options;
-  // Pixels as such: an integer-only network then computes no float at all.
-  if (!source.images.empty() && flags.valid_fraction == 0 && source.classes.empty()) {
+  // Pixels as such: no float is computed at all.
+  if (model.is_integer_only() && !source.images.empty() && flags.valid_fraction == 0 &&
+      source.classes.empty()) {
     return EvalImages(model, source.images, source.labels, options);
   }
   LUTDB_ASSIGN_OR_RETURN(const Dataset data, LoadDataset(source, ShapeOf(model)));
@@ -53,21 +54,12 @@ absl::StatusOr<EvalReport> EvaluateRows(const Flags& flags, Model& model,
 absl::StatusOr<EvalReport> Evaluate(const Flags& flags, Model& model, const EvalOptions& options,
                                     uint64_t* dropped_rows) {
   if (flags.data.given()) return EvaluateRows(flags, model, options, dropped_rows);
-  std::vector<int32_t> ids;
   if (!flags.tokens.empty()) {
-    LUTDB_ASSIGN_OR_RETURN(ids, ReadTokenFile(flags.tokens));
-  } else {
-    LUTDB_ASSIGN_OR_RETURN(const std::string text, ReadFile(flags.text, kTextBytesMax));
-    LUTDB_ASSIGN_OR_RETURN(ids, model.Encode(text));
-    if (ids.empty()) return InvalidArgument("{} is empty: there is nothing to predict", flags.text);
+    LUTDB_ASSIGN_OR_RETURN(const std::vector<int32_t> ids, ReadTokenFile(flags.tokens));
+    return EvalTokens(model, ids, options);
   }
-  EvalOptions windows = options;
-  if (flags.tokens.empty() && options.stride == 0) {
-    // The usual protocol for text: every token is predicted with half a window before it.
-    const uint32_t window = options.window == 0 ? model.context() : options.window;
-    windows.stride = std::max(1u, window / 2);
-  }
-  return EvalTokens(model, ids, windows);
+  LUTDB_ASSIGN_OR_RETURN(const std::string text, ReadFile(flags.text, kTextBytesMax));
+  return EvalText(model, text, options);
 }
 
 // How perplexity was measured: figures of different protocols cannot be compared.

@@ -60,6 +60,17 @@ void WriteNested(const Lookup& lookup, Output& output, Text text) {
   output.Write("]");
 }
 
+// By code; by chunk and code where chunks differ.
+void WriteLevels(const Lookup& lookup, Output& output) {
+  const bool differ = lookup.levels.size() > lookup.codes.size();
+  output.Write(differ ? "[[" : "[");
+  for (size_t i = 0; i < lookup.levels.size(); ++i) {
+    if (i > 0) output.Write(differ && i % lookup.codes.size() == 0 ? "],\n[" : ",");
+    WriteArray(lookup.levels[i], output);
+  }
+  output.Write(differ ? "]]" : "]");
+}
+
 void WriteLookupJson(const Lookup& lookup, Output& output) {
   output.Write("{\"table\": " +
                Json(lookup.table).dump(-1, ' ', false, Json::error_handler_t::replace));
@@ -72,12 +83,9 @@ void WriteLookupJson(const Lookup& lookup, Output& output) {
   output.Write(",\n\"step\": ");
   // As doubles, so that every reader gets the f32 exactly, whatever it parses numbers into.
   WriteArray(std::vector<double>(lookup.step.begin(), lookup.step.end()), output);
-  output.Write(",\n\"levels\": [");
-  for (size_t k = 0; k < lookup.levels.size(); ++k) {
-    if (k > 0) output.Write(",");
-    WriteArray(lookup.levels[k], output);
-  }
-  output.Write("],\n\"entries\": ");
+  output.Write(",\n\"levels\": ");
+  WriteLevels(lookup, output);
+  output.Write(",\n\"entries\": ");
   WriteNested(lookup, output, [&](size_t n, size_t c, size_t k) {
     return fmt::format_int(lookup.at(n, c, k)).str();
   });
@@ -99,10 +107,9 @@ void WriteLookupCsv(const Lookup& lookup, Output& output) {
   }
 }
 
-std::string LevelsText(const Lookup& lookup, size_t k) {
-  if (k >= lookup.levels.size()) return "";
+std::string LevelsText(const Lookup& lookup, size_t c, size_t k) {
   std::string text;
-  for (double level : lookup.levels[k]) text += (text.empty() ? "" : ", ") + Number(level);
+  for (double level : lookup.levels_of(c, k)) text += (text.empty() ? "" : ", ") + Number(level);
   return text;
 }
 
@@ -136,7 +143,7 @@ void PrintLookup(const Lookup& lookup, Output& output) {
     }
     const size_t k = i % codes, c = i / codes % chunks, n = i / codes / chunks;
     table.Add({std::to_string(lookup.neurons[n]), std::to_string(lookup.chunks[c]),
-               std::to_string(lookup.codes[k]), LevelsText(lookup, k),
+               std::to_string(lookup.codes[k]), LevelsText(lookup, c, k),
                std::to_string(lookup.at(n, c, k)), fmt::format("{:.6g}", lookup.value(n, c, k))});
   }
   output.Write(table.Format());

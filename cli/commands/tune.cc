@@ -29,6 +29,7 @@ struct Flags {
   double valid_fraction = 0.1;
   TuneOptions options;
   ReconstructOptions reconstruct;
+  const CLI::Option* batch = nullptr;
   uint32_t propose = 0;  // this many pairs of inputs; 0: train
   bool dry_run = false;
   bool json = false;
@@ -178,6 +179,10 @@ absl::Status Tune(Flags& flags, Output& output) {
     if (flags.propose > 0) {
       return ProposeChunks(rows.data, rows.split, flags.propose, flags.json, output);
     }
+    if (flags.batch->count() == 0 && !rows.split.train.empty()) {
+      const auto train = std::min<size_t>(rows.split.train.size(), flags.options.batch);
+      flags.options.batch = static_cast<uint32_t>(train);
+    }
     report = TuneRowsOf(flags.store, rows.data, rows.split, flags.options);
   } else {
     if (flags.propose > 0) return InvalidArgument("--propose-chunks looks at rows, not at tokens");
@@ -211,13 +216,14 @@ absl::Status Tune(Flags& flags, Output& output) {
 // Checked before any data is read; what they mean together is checked with the rows at hand.
 CLI::Validator NotNegative() { return Between(0, 1e30); }
 
-void AddTraining(CLI::App& app, TuneOptions* options) {
+void AddTraining(CLI::App& app, Flags* flags) {
+  TuneOptions* const options = &flags->options;
   app.add_option("--lr", options->learning_rate, "Learning rate, in units of a table's output")
       ->check(NotNegative())
       ->capture_default_str();
-  app.add_option("--batch", options->batch, "Rows per step")
-      ->check(WholeNumber())
-      ->capture_default_str();
+  flags->batch = app.add_option("--batch", options->batch,
+                                "Rows per step (default: 128, or all where there are fewer)")
+                     ->check(WholeNumber());
   app.add_option("--epochs", options->epochs, "Passes over the rows at most")
       ->check(WholeNumber())
       ->capture_default_str();
@@ -282,7 +288,7 @@ Action DeclareTune(CLI::App& app) {
   app.add_option("--valid-fraction", flags->valid_fraction, "Share of the rows to hold out")
       ->excludes(valid)
       ->capture_default_str();
-  AddTraining(app, options);
+  AddTraining(app, flags.get());
   app.add_option("--only", options->only, "Train these tables alone")
       ->delimiter(',')
       ->type_name("TABLES");

@@ -64,7 +64,7 @@ struct DataOptions {
 
   // The classes in the order of the outputs. Empty: the graph's class_names; else the numbers
   // 0 .. outputs-1 if the file has a 0 and no other; else the file's classes in ascending order,
-  // which must then be as many as the outputs.
+  // which must then be as many as the outputs and no numbers that count from 0.
   std::vector<std::string> classes;
   uint64_t bytes_max = 0;  // of the rows in memory; 0: a quarter of the usable memory
 };

@@ -44,6 +44,12 @@ struct EvalOptions {
 absl::StatusOr<EvalReport> EvalTokens(Model& model, absl::Span<const int32_t> ids,
                                       const EvalOptions& options);
 
+// The usual protocol for text, whose tokens it encodes: without a stride, half a window, so that
+// every token is predicted with half a window before it. Errors of EvalTokens and Model::Encode;
+// InvalidArgument for an empty text.
+absl::StatusOr<EvalReport> EvalText(Model& model, const std::string& text,
+                                    const EvalOptions& options);
+
 // Labelled images in idx files (MNIST's format), plain or gzipped; pixels are fed as pixel / 255.
 // NotFound when a file is missing, DataLoss when one is not what it claims or the two do not match,
 // InvalidArgument when the model is a language model or has other inputs.

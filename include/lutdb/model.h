@@ -87,6 +87,7 @@ class Model {
   bool is_integer_only() const;
   uint32_t input_width() const;   // feed-forward networks
   uint32_t output_width() const;  // of one output row; vocabulary size for language models
+  uint32_t classes() const;       // output_width(), or how many an integer-only answer is one of
   bool gives_shares() const;      // the graph ends in a softmax: outputs are shares of one
   uint32_t context() const;       // language models: most positions
 

@@ -66,10 +66,14 @@ struct Lookup {
   std::vector<uint32_t> codes;
   EntryType entry = EntryType::kI16;
   std::vector<float> step;  // one per selected neuron; real value = entry x step x input scale
-  // Level values of each selected code for input scale 1: codes x chunk inputs. Chunks given as
-  // lists may differ: then of the first selected chunk.
+  // Level values for input scale 1, one for each input of a chunk: of each selected code, or, where
+  // chunks differ, of each code of the first selected chunk, then of the next.
   std::vector<std::vector<double>> levels;
   std::vector<int16_t> entries;  // neuron-major, then chunk, then code
+
+  const std::vector<double>& levels_of(size_t c, size_t k) const {
+    return levels[levels.size() > codes.size() ? c * codes.size() + k : k];
+  }
 
   int16_t at(size_t n, size_t c, size_t k) const {
     return entries[(n * chunks.size() + c) * codes.size() + k];

@@ -95,6 +95,31 @@ TEST(Damage, AMissingTableFile) {
   ExpectOneLine(get);
 }
 
+TEST(Damage, ALostGenerationFileIsNoOlderStore) {
+  ScratchDirectory scratch;
+  const std::string store = scratch / "d.lut";
+  Build(store);
+  for (const bool collected : {false, true}) {
+    ASSERT_EQ(Lutdb({"set", store, "output[0,0,0]", collected ? "raw:3" : "raw:1"}).exit_code, 0);
+    ASSERT_EQ(Lutdb({"bake", store}).exit_code, 0);
+    const char* const newest = collected ? "raw:4" : "raw:2";
+    ASSERT_EQ(Lutdb({"set", store, "output[0,0,0]", newest}).exit_code, 0);
+    const std::string values = Lutdb({"get", store, "output[0,0,0]", "--csv"}).out;
+    if (collected) {
+      ASSERT_EQ(Lutdb({"gc", store}).exit_code, 0);
+    }
+    fs::remove(store + "/generation");
+    for (const char* command : {"info", "gc", "bake"}) {
+      const ProcessResult refused = Lutdb({command, store});
+      EXPECT_EQ(refused.exit_code, 1);
+      ExpectOneLine(refused);
+      EXPECT_NE(refused.err.find("repair"), std::string::npos) << refused.err;
+    }
+    ASSERT_EQ(Lutdb({"repair", store}).exit_code, 0);
+    EXPECT_EQ(Lutdb({"get", store, "output[0,0,0]", "--csv"}).out, values);
+  }
+}
+
 TEST(Damage, ACopyOrAMovedStoreIsAsGood) {
   ScratchDirectory scratch;
   Build(scratch / "d.lut");

@@ -147,6 +147,31 @@ TEST_F(Tune, ATunedNetworkBecomesIntegerOnly) {
   EXPECT_EQ(Lutdb({"verify", whole, "--deep"}).exit_code, 0);
 }
 
+// What decides is what the engine answers, also where sums begin with whole biases.
+TEST_F(Tune, AnIntegerOnlyNetworkIsMeasuredAsItAnswers) {
+  const std::string store = *scratch_ / "digits.lut", digits = SourcePath("models/digits/");
+  ASSERT_EQ(Lutdb({"build", digits + "digits.safetensors", store, "--graph",
+                   digits + "digits.graph.json", "--integer-only", "--input-bits", "3"})
+                .exit_code,
+            0);
+  const Words rows = {"--images",
+                      digits + "test-images.idx3.gz",
+                      "--labels",
+                      digits + "test-labels.idx1.gz",
+                      "--valid-fraction",
+                      "0.5",
+                      "--seed",
+                      "1",
+                      "--json"};
+  Words tune = {"tune", store, "--epochs", "1", "--lr", "0.0001", "--only", "output", "--dry-run"};
+  Words eval = {"eval", store};
+  tune.insert(tune.end(), rows.begin(), rows.end());
+  eval.insert(eval.end(), rows.begin(), rows.end());
+  // Nothing better is found, perhaps: exit status 1, and the same report.
+  const Json report = Json::parse(Lutdb(tune).out);
+  EXPECT_EQ(report["valid"]["before"]["accuracy"], RunJson(eval)["accuracy"]);
+}
+
 // Coarse corrections lose no more on validation rows than was allowed, and take less room.
 TEST_F(Tune, CoarseCorrectionsTakeLessRoom) {
   const std::string fine = Fresh("fine.lut"), coarse = Fresh("coarse.lut");

@@ -179,5 +179,20 @@ TEST(Generation, ASpoiltDigitIsNoOtherGeneration) {
   EXPECT_EQ(*ReadGeneration(scratch.path()), 2u);
 }
 
+TEST(Generation, ALostFileIsMissed) {
+  const ScratchDirectory scratch;
+  ASSERT_TRUE(MakeDirectory(scratch / "db").ok());
+  EXPECT_EQ(*ReadGeneration(scratch.path()), 1u);
+  ASSERT_TRUE(MakeDirectory(scratch / "db.2.partial").ok());  // of a bake that goes on
+  EXPECT_EQ(*ReadGeneration(scratch.path()), 1u);
+  ASSERT_TRUE(MakeDirectory(scratch / "db.2").ok());
+  EXPECT_EQ(ReadGeneration(scratch.path()).status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(ListGenerations(scratch.path()), (std::vector<uint32_t>{1, 2}));
+  for (const uint32_t generation : {1u, 2u}) {
+    ASSERT_TRUE(AnnounceGeneration(scratch.path(), generation).ok());
+    EXPECT_EQ(*ReadGeneration(scratch.path()), generation);
+  }
+}
+
 }  // namespace
 }  // namespace lutdb::db

@@ -151,6 +151,20 @@ TEST_F(BackupStoreTest, ADamagedStoreIsNotCopied) {
   EXPECT_FALSE(fs::exists(copy_ + ".copying"));
 }
 
+TEST_F(BackupStoreTest, ADamagedCopyOfTheManifestIsFoundAndMadeAnew) {
+  for (const char* name : {"/db/current", "/db/blobs"}) {
+    ASSERT_TRUE(fs::exists(store_ + name));
+    fs::resize_file(store_ + name, fs::file_size(store_ + name) - 1);
+    const auto found = VerifyStore(store_, {.deep = true});
+    ASSERT_TRUE(found.ok());
+    EXPECT_EQ(found->problems.size(), 1u) << name;
+    const auto repaired = RepairStore(store_, {});
+    ASSERT_TRUE(repaired.ok()) << repaired.status();
+    EXPECT_EQ(repaired->files_rebuilt, 1u) << name;
+    ExpectWhole(store_);
+  }
+}
+
 // It can be mended like any store: the manifest's copies are there.
 TEST_F(BackupStoreTest, ACopyHasCopiesOfWhatNothingElseHolds) {
   for (const bool copy : {false, true}) {
