@@ -24,6 +24,14 @@
 namespace lutdb {
 namespace {
 
+// Whether an error says that bytes are wrong or gone. Others say nothing about them: too many open
+// files, no memory, a disk that does not answer, a record of a newer version. Files are not
+// replaced on their word.
+bool IsDamage(const absl::Status& status) {
+  return status.code() == absl::StatusCode::kDataLoss ||
+         status.code() == absl::StatusCode::kNotFound;
+}
+
 class Repairer {
  public:
   // report: what opening the store mended already.
@@ -35,7 +43,7 @@ class Repairer {
 
   absl::StatusOr<RepairReport> Run() {
     // Blobs are judged at the end, when what can be mended has been.
-    LUTDB_ASSIGN_OR_RETURN(contents_, ReadContents(store_, [](std::string) {}));
+    LUTDB_RETURN_IF_ERROR(Read(nullptr));
     LUTDB_RETURN_IF_ERROR(MendSteps());
     LUTDB_RETURN_IF_ERROR(FindDamage());
     LUTDB_RETURN_IF_ERROR(RemovePath(Staging()));
@@ -43,13 +51,22 @@ class Repairer {
     for (const size_t range : damaged_) LUTDB_RETURN_IF_ERROR(MendRange(range));
     LUTDB_RETURN_IF_ERROR(ReplaceFiles());
     // What is still wrong with the blobs cannot be had from weights.
-    LUTDB_RETURN_IF_ERROR(ReadContents(store_, [&](std::string line) {
-                            report_.unrecoverable.push_back(std::move(line));
-                          }).status());
+    LUTDB_RETURN_IF_ERROR(Read(&report_.unrecoverable));
     return std::move(report_);
   }
 
  private:
+  // What the store holds besides records; damage of it is added to `lines`, if there are any.
+  absl::Status Read(std::vector<std::string>* lines) {
+    absl::Status unread;
+    const auto judge = [&](const absl::Status& problem) {
+      if (!IsDamage(problem)) unread.Update(problem);
+      if (lines != nullptr) lines->push_back(Message(problem));
+    };
+    LUTDB_ASSIGN_OR_RETURN(contents_, ReadContents(store_, judge));
+    return unread;
+  }
+
   // Steps that are missing or damaged follow from the weights.
   absl::Status MendSteps() {
     for (uint32_t t = 0; t < contents_.layout.tables.size(); ++t) {
@@ -64,6 +81,7 @@ class Repairer {
       const TensorSpec& spec = contents_.layout.tensors[table.spec.weight_tensor];
       LUTDB_ASSIGN_OR_RETURN(const auto weights, KeptTensor::Open(*store_.rocks, spec));
       if (const absl::Status loaded = weights->Load(0, spec.rows); !loaded.ok()) {
+        if (!IsDamage(loaded)) return loaded;
         report_.unrecoverable.push_back(Message(loaded));
         continue;
       }
@@ -92,6 +110,7 @@ class Repairer {
     for (const db::LiveFile& file : store_.rocks->LiveFiles()) {
       const absl::Status status = store_.rocks->VerifyFile(file);
       if (status.ok()) continue;
+      if (!IsDamage(status)) return status;
       bool planned = false;
       for (size_t i = 0; i < ranges.size(); ++i) {
         if (!Overlaps(file, ranges[i])) continue;
@@ -105,7 +124,7 @@ class Repairer {
       RangeFindings found;
       const absl::Status status = CheckRange(*store_.rocks, contents_, ranges[i], &found);
       meter_.Add(ranges[i].raw_bytes, ranges[i].raw_bytes, 0);
-      if (status.ok()) return status;
+      if (status.ok() || !IsDamage(status)) return status;
       const std::lock_guard lock(mutex);
       damaged_.insert(i);
       return absl::OkStatus();
@@ -147,6 +166,7 @@ class Repairer {
     const TensorSpec& spec = contents_.layout.tensors[table.spec.weight_tensor];
     LUTDB_ASSIGN_OR_RETURN(const auto weights, KeptTensor::Open(*store_.rocks, spec));
     if (const absl::Status loaded = weights->Load(0, spec.rows); !loaded.ok()) {
+      if (!IsDamage(loaded)) return loaded;
       report_.unrecoverable.push_back(name + ": " + Message(loaded));
       return absl::OkStatus();
     }

@@ -13,7 +13,11 @@
 namespace lutdb {
 namespace {
 
-using ProblemFn = std::function<void(std::string)>;
+using ProblemFn = std::function<void(const absl::Status&)>;
+
+absl::Status Of(const std::string& part, const absl::Status& status) {
+  return Error(status.code(), "{}: {}", part, Message(status));
+}
 
 // Positive, finite f32, `count` of them.
 absl::StatusOr<std::vector<float>> ReadFloats(const db::Rocks& rocks, const std::string& key,
@@ -79,26 +83,26 @@ absl::StatusOr<StoreContents> ReadContents(const db::OpenedStore& store, const P
     if (scales.ok()) {
       table.input_scales = *std::move(scales);
     } else if (scales.status().code() != absl::StatusCode::kNotFound) {
-      problem(fmt::format("input scales of {}: {}", spec.name, Message(scales.status())));
+      problem(Of("input scales of " + spec.name, scales.status()));
       contents.sources_known = false;
     }
     auto steps = ReadFloats(*store.rocks, db::StepsKey(spec.id), spec.neurons);
-    if (!steps.ok()) problem(fmt::format("steps of {}: {}", spec.name, Message(steps.status())));
+    if (!steps.ok()) problem(Of("steps of " + spec.name, steps.status()));
     contents.steps.push_back(steps.ok() ? *std::move(steps) : std::vector<float>());
     contents.layout.tables.push_back(std::move(table));
   }
   PlanRanges(&contents.layout);
   auto baked = BakedEdits::Load(*store.rocks, contents.layout.tables);
   if (!baked.ok()) {
-    problem("edits baked into the records: " + Message(baked.status()));
+    problem(Of("edits baked into the records", baked.status()));
     contents.sources_known = false;
   }
   if (baked.ok()) contents.baked = *std::move(baked);
   if (const absl::Status graph = CheckGraph(store, contents.layout.tables); !graph.ok()) {
-    problem("graph: " + Message(graph));
+    problem(Of("graph", graph));
   }
   if (const absl::Status tokenizer = CheckTokenizer(store); !tokenizer.ok()) {
-    problem("tokenizer: " + Message(tokenizer));
+    problem(Of("tokenizer", tokenizer));
   }
   return contents;
 }

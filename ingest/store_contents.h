@@ -23,6 +23,6 @@ struct StoreContents {
 // Problems of blobs go to `problem`, one line each; a status is returned when the tables themselves
 // are impossible and nothing further can be checked.
 absl::StatusOr<StoreContents> ReadContents(const db::OpenedStore& store,
-                                           const std::function<void(std::string)>& problem);
+                                           const std::function<void(const absl::Status&)>& problem);
 
 }  // namespace lutdb

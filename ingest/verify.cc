@@ -32,8 +32,9 @@ class Verifier {
         meter_(options.progress) {}
 
   absl::StatusOr<VerifyReport> Run() {
-    LUTDB_ASSIGN_OR_RETURN(contents_,
-                           ReadContents(store_, [&](std::string line) { Add(std::move(line)); }));
+    LUTDB_ASSIGN_OR_RETURN(contents_, ReadContents(store_, [&](const absl::Status& problem) {
+                             Add(Message(problem));
+                           }));
     LUTDB_RETURN_IF_ERROR(options_.deep ? CheckFiles() : CheckSizes());
     LUTDB_RETURN_IF_ERROR(options_.deep ? CheckAllRecords() : CheckSample());
     if (options_.deep) CheckCopies();

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 #include <random>
@@ -12,9 +13,11 @@
 #include "base/file.h"
 #include "base/lost_mapping.h"
 #include "base/status.h"
+#include "lutdb/build.h"
 #include "query/row_source.h"
 #include "tests/fault/campaigns.h"
 #include "tests/fault/disk_replay.h"
+#include "tests/fault/faulty_calls.h"
 #include "tests/fault/flips.h"
 #include "tests/fault/in_child.h"
 #include "tests/scratch_directory.h"
@@ -68,6 +71,39 @@ TEST_F(FaultTest, WrongReadsGiveNoWrongValue) {
   for (const char* name : {"build", "bake", "repair"}) {
     Expect(FailEveryCall(*workloads_, name, Effect::kFlip, 41, Seed()));
   }
+}
+
+// What repair could not read for want of files or of the disk's answer is not made again: it ends,
+// or what it rebuilt is what it rebuilds without faults.
+TEST_F(FaultTest, RepairTakesNoFailedReadForDamage) {
+  const std::string room = *scratch_ / "unread", store = room + "/s";
+  const auto rebuilt = [&](int64_t nth, int error) {
+    CopyFolder(workloads_->Get("repair").start, room);
+    Watch(store);
+    if (nth > 0) Arm(Effect::kFail, Call::kRead, nth, /*sticky=*/false, error);
+    const Ending ending = InChild([&] {
+      VerifyOptions options;
+      options.threads = 1;
+      const auto report = RepairStore(store, options);
+      if (!report.ok()) return "error: " + Message(report.status());
+      return fmt::format("{} files, {} unrecoverable", report->files_rebuilt,
+                         report->unrecoverable.size());
+    });
+    EXPECT_TRUE(ending.exited) << "signal " << ending.signal;
+    return ending.message;
+  };
+  const std::string clean = rebuilt(0, 0);
+  EXPECT_THAT(clean, ::testing::EndsWith(" files, 0 unrecoverable"));
+  const int64_t reads = ThePlan().count[static_cast<int>(Call::kRead)];
+  int errors = 0;
+  for (int64_t i = 1; i <= 40; ++i) {
+    const std::string ending = rebuilt(std::max<int64_t>(1, reads * i / 40), i % 2 ? EMFILE : EIO);
+    Unwatch();
+    if (ending == clean) continue;
+    EXPECT_THAT(ending, ::testing::StartsWith("error: ")) << "read " << reads * i / 40;
+    ++errors;
+  }
+  EXPECT_GT(errors, 0);
 }
 
 TEST_F(FaultTest, ASlowDiskIsOnlySlow) {
