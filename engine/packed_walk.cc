@@ -15,15 +15,11 @@ constexpr size_t kGroupVectors = 512;
 
 // Sets the edited entries of one chunk for 64 neurons. packed: all its codes.
 template <typename Entry>
-void PutEdits(const ChunkEdits& edits, uint32_t neuron_begin, Entry* packed) {
+void PutEdits(const ChunkEdits& edits, uint32_t block, Entry* packed) {
   for (const ChunkEdits::Row& row : edits.rows) {
-    const absl::Span<const EntryEditValue> entries = row.edits->entries();
-    auto entry = std::lower_bound(
-        entries.begin(), entries.end(), neuron_begin,
-        [](const EntryEditValue& edit, uint32_t neuron) { return edit.neuron < neuron; });
     Entry* to = packed + uint64_t{row.code} * kBlockNeurons;
-    for (; entry != entries.end() && entry->neuron - neuron_begin < kBlockNeurons; ++entry) {
-      to[entry->neuron - neuron_begin] = static_cast<Entry>(entry->value);
+    for (const EntryEditValue& entry : row.edits->InBlock(block)) {
+      to[entry.neuron % kBlockNeurons] = static_cast<Entry>(entry.value);
     }
   }
 }
@@ -82,7 +78,7 @@ void PackedWalk::WalkBlock(const Table& table, const Group& group, uint32_t bloc
     for (uint32_t chunk = batch.chunk_begin; chunk < batch.chunk_end; ++chunk) {
       table.slopes->AllCodes(block, chunk, to);
       const ChunkEdits* edits = table.edits == nullptr ? nullptr : table.edits->Find(chunk);
-      if (edits != nullptr) PutEdits(*edits, neuron_begin, to);
+      if (edits != nullptr) PutEdits(*edits, block, to);
       to += size_t{table.geometry->codes(chunk)} * kBlockNeurons;
     }
     if (added + batch.count() > kernels::kPackedRowsMax) {

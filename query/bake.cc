@@ -166,8 +166,7 @@ class Baker {
       decoder_.Codes(chunk, 0, old.codes(chunk), to, row_bytes);
       if (const ChunkEdits* rows = edits.Find(chunk)) {
         for (const ChunkEdits::Row& row : rows->rows) {
-          Overwrite(row.edits->entries(), tile.neuron_block, entry_bytes,
-                    to + row.code * row_bytes);
+          Overwrite(row.edits->InBlock(tile.neuron_block), entry_bytes, to + row.code * row_bytes);
         }
       }
       to += old.codes(chunk) * row_bytes;
@@ -181,16 +180,13 @@ class Baker {
     const ChunkEdits* rows = edits.Find(chunk);
     if (rows == nullptr) return false;
     return std::any_of(rows->rows.begin(), rows->rows.end(), [&](const ChunkEdits::Row& row) {
-      return std::any_of(
-          row.edits->entries().begin(), row.edits->entries().end(),
-          [&](const EntryEditValue& e) { return e.neuron / kBlockNeurons == block; });
+      return !row.edits->InBlock(block).empty();
     });
   }
 
-  static void Overwrite(absl::Span<const EntryEditValue> entries, uint32_t block,
-                        uint64_t entry_bytes, uint8_t* row) {
+  static void Overwrite(absl::Span<const EntryEditValue> entries, uint64_t entry_bytes,
+                        uint8_t* row) {
     for (const EntryEditValue& entry : entries) {
-      if (entry.neuron / kBlockNeurons != block) continue;
       const uint32_t lane = entry.neuron % kBlockNeurons;
       std::memcpy(row + lane * entry_bytes, &entry.value, entry_bytes);  // little-endian
     }
@@ -259,7 +255,7 @@ class Baker {
     LUTDB_ASSIGN_OR_RETURN(manifest.content_hash, EditedContentHash(store_, *request_.edits));
     std::vector<uint64_t> edited(tables_.size(), 0);
     std::vector<db::Write> writes;
-    RemoveOld(&writes);
+    LUTDB_RETURN_IF_ERROR(RemoveOld(&writes));
     std::string bytes;
     for (const auto& [tile, deltas] : request_.since_build) {
       edited[tile.table] += deltas.size();
@@ -284,14 +280,16 @@ class Baker {
   }
 
   // Snapshots, which are against the old generation, and what was baked into that.
-  void RemoveOld(std::vector<db::Write>* writes) const {
+  absl::Status RemoveOld(std::vector<db::Write>* writes) const {
     for (const std::string& prefix :
          {SnapshotPrefix(""), SnapshotKey(""), std::string(db::kBakedPrefix)}) {
       db::Cursor cursor = copy_->Scan(db::Family::kHistory, prefix, PrefixEnd(prefix));
       for (; cursor.Valid(); cursor.Next()) {
         writes->push_back({db::Family::kHistory, std::string(cursor.key()), "", true});
       }
+      LUTDB_RETURN_IF_ERROR(cursor.status());
     }
+    return absl::OkStatus();
   }
 
   void Report(uint64_t bytes) {

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <numeric>
-#include <set>
 
 #include "base/status.h"
 #include "coding/cell_hash.h"
@@ -35,8 +34,7 @@ class TableCells {
     LUTDB_RETURN_IF_ERROR(GatherSelection(store_, Workers(1), cell, entries_.data()));
     *hash -= Hash(chunk, block, lanes);
     for (const ChunkEdits::Row& row : edits.rows) {
-      for (const EntryEditValue& entry : row.edits->entries()) {
-        if (entry.neuron / kBlockNeurons != block) continue;
+      for (const EntryEditValue& entry : row.edits->InBlock(block)) {
         entries_[uint64_t{entry.neuron - first} * cell.codes.size() + row.code] = entry.value;
       }
     }
@@ -85,13 +83,7 @@ absl::StatusOr<Hash128> EditedContentHash(const StoreReader& store, const Edits&
     TableCells cells(store, table, std::move(steps));
     absl::Status status;
     of_table->ForEach([&](uint32_t chunk, const ChunkEdits& edited) {
-      std::set<uint32_t> blocks;
-      for (const ChunkEdits::Row& row : edited.rows) {
-        for (const EntryEditValue& entry : row.edits->entries()) {
-          blocks.insert(entry.neuron / kBlockNeurons);
-        }
-      }
-      for (const uint32_t block : blocks) {
+      for (const uint32_t block : edited.Blocks()) {
         if (status.ok()) status = cells.Replace(chunk, edited, block, &hash);
       }
     });

@@ -85,6 +85,18 @@ const EntryEditValue* RowEdits::Find(uint32_t neuron) const {
   return it != entries_.end() && it->neuron == neuron ? &*it : nullptr;
 }
 
+absl::Span<const EntryEditValue> RowEdits::InBlock(uint32_t block) const {
+  const auto from = [&](uint32_t neuron) {
+    return std::lower_bound(
+        entries_.begin(), entries_.end(), neuron,
+        [](const EntryEditValue& entry, uint32_t wanted) { return entry.neuron < wanted; });
+  };
+  const auto begin = from(block * kBlockNeurons);
+  const auto end = from((block + 1) * kBlockNeurons);
+  return absl::MakeConstSpan(entries_).subspan(static_cast<size_t>(begin - entries_.begin()),
+                                               static_cast<size_t>(end - begin));
+}
+
 namespace {
 
 template <typename Entry>
@@ -121,6 +133,21 @@ const RowEdits* ChunkEdits::Find(uint32_t code) const {
       std::lower_bound(rows.begin(), rows.end(), code,
                        [](const Row& row, uint32_t wanted) { return row.code < wanted; });
   return it != rows.end() && it->code == code ? it->edits.get() : nullptr;
+}
+
+std::vector<uint32_t> ChunkEdits::Blocks() const {
+  std::vector<uint32_t> blocks;
+  for (const Row& row : rows) {
+    const auto known = static_cast<ptrdiff_t>(blocks.size());
+    for (const EntryEditValue& entry : row.edits->entries()) {
+      const uint32_t block = entry.neuron / kBlockNeurons;
+      if (blocks.size() > static_cast<size_t>(known) && blocks.back() == block) continue;
+      blocks.push_back(block);
+    }
+    std::inplace_merge(blocks.begin(), blocks.begin() + known, blocks.end());
+    blocks.erase(std::unique(blocks.begin(), blocks.end()), blocks.end());
+  }
+  return blocks;
 }
 
 TableEdits::Page::const_iterator TableEdits::FindIn(const Page& page, uint32_t chunk) {

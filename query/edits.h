@@ -36,6 +36,8 @@ class RowEdits {
 
   absl::Span<const EntryEditValue> entries() const { return entries_; }
   const EntryEditValue* Find(uint32_t neuron) const;  // null: not edited
+  // Those of the neurons of one block of 64, without a look at the others.
+  absl::Span<const EntryEditValue> InBlock(uint32_t block) const;
 
   // The whole row with its edits, made on first use and kept: for rows in which so many entries are
   // edited that adding differences one by one would be slower than adding a row. base:
@@ -57,6 +59,7 @@ struct ChunkEdits {
   };
   std::vector<Row> rows;
   const RowEdits* Find(uint32_t code) const;  // null: as in the base
+  std::vector<uint32_t> Blocks() const;       // of 64 neurons, with an edited entry; ascending
 };
 
 // The edited chunks of one table, in pages of neighbours: a new commit copies the pages it touches.

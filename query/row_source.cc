@@ -146,7 +146,7 @@ struct RowSource::State {
   absl::Status PinKeys(uint32_t table, PinnedRows::State* pin, const Edits* edits);
   bool PinWarm(uint32_t table, uint32_t chunk_begin, absl::Span<const uint16_t> codes,
                PinnedRows::State* pin);
-  absl::Status PinResident(uint32_t table, PinnedRows::State* pin);
+  absl::StatusOr<bool> PinResident(uint32_t table, PinnedRows::State* pin);
   void PinCached(RowCache* cache, uint32_t table, PinnedRows::State* pin);
   absl::Status MakeMissing(uint32_t table, PinnedRows::State* pin);
   absl::Status MakeRows(uint32_t table, absl::Span<const RowRequest> requests);
@@ -259,7 +259,9 @@ bool RowSource::State::PinWarm(uint32_t table, uint32_t chunk_begin,
   return true;
 }
 
-absl::Status RowSource::State::PinResident(uint32_t table, PinnedRows::State* pin) {
+// Whether every row came from the panel. To be asked of nothing else: another thread may make the
+// panel complete after rows of it were passed over.
+absl::StatusOr<bool> RowSource::State::PinResident(uint32_t table, PinnedRows::State* pin) {
   ResidentPanel* resident = arena->resident(table);
   const size_t count = pin->rows.size();
   uint64_t missed = 0;
@@ -286,7 +288,7 @@ absl::Status RowSource::State::PinResident(uint32_t table, PinnedRows::State* pi
   }
   arena->counters().misses.fetch_add(missed, std::memory_order_relaxed);
   arena->counters().hits.fetch_add(used - missed, std::memory_order_relaxed);
-  return absl::OkStatus();
+  return complete;
 }
 
 void RowSource::State::PinCached(RowCache* cache, uint32_t table, PinnedRows::State* pin) {
@@ -353,8 +355,8 @@ absl::Status RowSource::State::MakeMissing(uint32_t table, PinnedRows::State* pi
   return absl::OkStatus();
 }
 
-// Rows in which many entries are edited are replaced; of the others the differences are listed. An
-// edited code of a mirrored table so gets a row of its own.
+// Rows in which many entries are edited are replaced; of the others the differences are listed,
+// also of mirrored tables and of the zero code.
 void RowSource::State::PutEdits(const TableEdits& edits, uint32_t table,
                                 PinnedRows::State* pin) const {
   const TableGeometry& geometry = store.geometry(table);
@@ -396,9 +398,11 @@ absl::Status RowSource::State::PinKeys(uint32_t table, PinnedRows::State* pin, c
   }
   const ResidentPanel* resident = arena == nullptr ? nullptr : arena->resident(table);
   RowCache* cache = arena == nullptr ? nullptr : arena->cache(table);
-  if (resident != nullptr) LUTDB_RETURN_IF_ERROR(PinResident(table, pin));
+  bool whole = false;
+  if (resident != nullptr) {
+    LUTDB_ASSIGN_OR_RETURN(whole, PinResident(table, pin));
+  }
   if (cache != nullptr) PinCached(cache, table, pin);
-  const bool whole = resident != nullptr && resident->complete();
   if (!whole) LUTDB_RETURN_IF_ERROR(MakeMissing(table, pin));
   const TableEdits* edited = edits == nullptr ? nullptr : edits->table(table);
   if (edited != nullptr) PutEdits(*edited, table, pin);
