@@ -16,6 +16,10 @@
 namespace lutdb {
 namespace {
 
+// Slopes are made for runs of chunks, chosen or not: what lists or a rotation cost, whole rows of
+// weights, is paid once a run. It takes a megabyte or two.
+constexpr uint64_t kLoadedPositions = 2048;
+
 // SplitMix64's finaliser: a well-mixed function of its argument.
 uint64_t Mix(uint64_t x) {
   x += 0x9e3779b97f4a7c15u;
@@ -64,8 +68,13 @@ class BlockChecker {
     LUTDB_RETURN_IF_ERROR(weights->Load(first_, first_ + neurons_));
     LUTDB_RETURN_IF_ERROR(CompareSteps(weights->source()));
     SlopeBlock slopes(table_, weights->source(), steps_);
+    SlopeScratch scratch;
+    uint32_t loaded_end = 0;
     for (const uint32_t chunk : chunks) {
-      slopes.Load(chunk, chunk + 1, block_);
+      if (chunk >= loaded_end) {
+        loaded_end = RunEnd(geometry_, chunk, chunks.back() + 1, kLoadedPositions);
+        slopes.Load(chunk, loaded_end, block_, &scratch);
+      }
       LUTDB_RETURN_IF_ERROR(CompareCell(chunk, slopes.At(chunk)));
     }
     return absl::OkStatus();
@@ -105,11 +114,15 @@ class BlockChecker {
     return absl::OkStatus();
   }
 
+  // Chunks ascend: those of one record come one after the other.
   absl::Status OpenTile(uint32_t chunk) {
     const TileId tile{table_.spec.id, chunk / geometry_.tile_chunks(), block_};
+    if (tile.group == opened_group_) return absl::OkStatus();
     const auto key = db::TileKey(tile.table, tile.group, static_cast<uint16_t>(block_));
     LUTDB_ASSIGN_OR_RETURN(const std::string record, rocks_.Get(db::Family::kTile, key));
-    return decoder_.Open(geometry_, tile, record);
+    LUTDB_RETURN_IF_ERROR(decoder_.Open(geometry_, tile, record));
+    opened_group_ = tile.group;
+    return absl::OkStatus();
   }
 
   // The block's share of each row, padded to 64 entries, as the tile decoder gives them.
@@ -176,6 +189,7 @@ class BlockChecker {
   uint32_t block_, first_, neurons_, window_codes_;
   ProductDecoder product_;
   TileDecoder decoder_;
+  uint32_t opened_group_ = kNone;
   AlignedArray<uint8_t> expected_, stored_;
   std::vector<std::string> keys_;
   db::Values values_;

@@ -47,6 +47,7 @@ absl::StatusOr<uint64_t> TileTableBytes(const BuildPlan& plan, const PlannedTabl
   TileSummer summer(table);
   ProductDecoder decoder(geometry);
   TileScratch scratch;
+  SlopeScratch slope_scratch;
   std::string record;
   uint64_t bytes = 0;
   constexpr uint32_t kSamples = 2;
@@ -62,7 +63,7 @@ absl::StatusOr<uint64_t> TileTableBytes(const BuildPlan& plan, const PlannedTabl
     SlopeBlock slopes(table, weights, steps);
     const TileId tile{.table = table.spec.id, .group = group, .neuron_block = block};
     const TileShape shape = ShapeOf(geometry, tile);
-    slopes.Load(shape.chunk_begin, shape.chunk_end, block);
+    slopes.Load(shape.chunk_begin, shape.chunk_end, block, &slope_scratch);
     MakeTileRecord(table, tile, slopes.At(shape.chunk_begin), slopes.steps(), &summer, &decoder,
                    &scratch, nullptr, &record);
     bytes += record.size() + 10 + kFramingBytes;
@@ -110,8 +111,7 @@ absl::StatusOr<SizeEstimate> EstimateSizes(const BuildPlan& plan) {
 }
 
 absl::StatusOr<PlanReport> PlanBuild(const std::string& model, const BuildOptions& options) {
-  LUTDB_ASSIGN_OR_RETURN(const BuildPlan plan,
-                         ResolvePlan(model, options, /*choices=*/true));
+  LUTDB_ASSIGN_OR_RETURN(const BuildPlan plan, ResolvePlan(model, options, /*choices=*/true));
   LUTDB_ASSIGN_OR_RETURN(const SizeEstimate estimate, EstimateSizes(plan));
   PlanReport report;
   report.choices = plan.choices;

@@ -18,12 +18,20 @@ namespace {
 constexpr uint64_t kReleaseBytes = 16 << 20;
 constexpr uint64_t kRecordsMaxColumns = 512;  // a visit reads at most this many columns of a row
 
+// Of a group of chunks, the largest number there is; lists may be of any length.
+uint64_t GroupPositionsMax(const TableGeometry& geometry) {
+  uint64_t most = geometry.positions(0).size();
+  for (uint32_t chunk = 1; chunk < geometry.chunks() && !geometry.uniform(); ++chunk) {
+    most = std::max<uint64_t>(most, geometry.positions(chunk).size());
+  }
+  return most * geometry.tile_chunks();
+}
+
 // Slopes are 4 or 8 bytes; a record of another codec is at most its entries and a little more.
-uint64_t RecordBytesMax(const PlannedTable& table) {
+uint64_t RecordBytesMax(const PlannedTable& table, uint64_t positions) {
   const TableGeometry& geometry = table.geometry;
-  const uint64_t per_chunk = geometry.positions(0).size() * kBlockNeurons;
   if (table.spec.codec == Codec::kSmallest || table.spec.codec == Codec::kProduct) {
-    return 64 + geometry.tile_chunks() * per_chunk * (geometry.wide_slopes() ? 8 : 4);
+    return 64 + positions * SlopeBlock::BytesPerPosition(geometry);
   }
   return 64 + uint64_t{geometry.tile_chunks()} * geometry.codes_max() * kBlockNeurons *
                   static_cast<uint64_t>(EntryBytes(geometry.entry()));
@@ -64,6 +72,7 @@ class TileRange {
   const RangePlan& range_;
   const RangeOptions& options_;
   SlopeBlock slopes_;
+  SlopeScratch slope_scratch_;
   TileSummer summer_;
   ProductDecoder decoder_;
   TileScratch scratch_;
@@ -75,8 +84,8 @@ class TileRange {
 // groups, so that a cache line of weights is used whole, and holds their records until written.
 uint32_t TileRange::GroupsPerVisit() const {
   const TableGeometry& geometry = table_.geometry;
-  const uint64_t group_bytes = RecordBytesMax(table_) * geometry.neuron_blocks();
-  const uint64_t group_columns = geometry.tile_chunks() * geometry.positions(0).size();
+  const uint64_t group_columns = GroupPositionsMax(geometry);
+  const uint64_t group_bytes = RecordBytesMax(table_, group_columns) * geometry.neuron_blocks();
   const uint64_t groups =
       std::min(options_.buffer_bytes / group_bytes, kRecordsMaxColumns / group_columns);
   return static_cast<uint32_t>(std::clamp<uint64_t>(groups, 1, range_.end - range_.begin));
@@ -96,14 +105,14 @@ absl::Status TileRange::MakeBlock(uint32_t begin, uint32_t end, uint32_t block, 
   const uint32_t tile_chunks = geometry.tile_chunks();
   const uint32_t chunk_begin = begin * tile_chunks;
   const uint32_t chunk_end = std::min(end * tile_chunks, geometry.chunks());
-  slopes_.Load(chunk_begin, chunk_end, block);
+  slopes_.Load(chunk_begin, chunk_end, block, &slope_scratch_);
   const auto entry_bytes = static_cast<uint64_t>(EntryBytes(geometry.entry()));
   for (uint32_t group = begin; group < end; ++group) {
     if (IsCancelled(options_.cancel)) return CancelledStatus();
     const TileId tile{.table = table_.spec.id, .group = group, .neuron_block = block};
-    const TileSums sums = MakeTileRecord(table_, tile, slopes_.At(group * tile_chunks),
-                                         slopes_.steps(), &summer_, &decoder_, &scratch_, baked_,
-                                         &record_);
+    const TileSums sums =
+        MakeTileRecord(table_, tile, slopes_.At(group * tile_chunks), slopes_.steps(), &summer_,
+                       &decoder_, &scratch_, baked_, &record_);
     result->cells += sums.cells;
     uint64_t codes = 0;
     const uint32_t last = std::min((group + 1) * tile_chunks, geometry.chunks());

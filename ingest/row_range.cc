@@ -40,7 +40,7 @@ class RowRange {
   absl::Status Write(db::SstWriter* file, RangeResult* result);
 
  private:
-  uint32_t ChunksPerVisit() const;
+  uint32_t VisitEnd(uint32_t begin) const;
   void LoadSlopes(uint32_t begin, uint32_t end);
   absl::Status WriteChunk(uint32_t chunk, db::SstWriter* file, RangeResult* result);
   void DecodeWindow(uint32_t chunk, uint32_t begin, uint32_t end);
@@ -59,18 +59,19 @@ class RowRange {
   ProductDecoder decoder_;
   std::vector<CellHasher> hashers_;
   std::vector<SlopeBlock> slopes_;  // of the visited chunks, one per neuron block
+  SlopeScratch scratch_;
   AlignedArray<uint8_t> window_;
   std::vector<uint8_t> rows_;  // codes of the window x neurons
   std::string record_;
 };
 
 // Half of the buffer for slopes, half for rows.
-uint32_t RowRange::ChunksPerVisit() const {
-  const uint64_t chunk_bytes =
-      SlopeBlock::BytesFor(table_, geometry_.positions(0).size()) * geometry_.neuron_blocks();
-  return static_cast<uint32_t>(
-      std::clamp<uint64_t>(options_.buffer_bytes / 2 / chunk_bytes, 1,
-                           std::min<uint64_t>(512, range_.end - range_.begin)));
+uint32_t RowRange::VisitEnd(uint32_t begin) const {
+  const uint64_t position_bytes =
+      SlopeBlock::BytesPerPosition(geometry_) * geometry_.neuron_blocks() +
+      SlopeBlock::kScratchBytesPerPosition;
+  const auto end = static_cast<uint32_t>(std::min<uint64_t>(range_.end, uint64_t{begin} + 512));
+  return RunEnd(geometry_, begin, end, options_.buffer_bytes / 2 / position_bytes);
 }
 
 void RowRange::LoadSlopes(uint32_t begin, uint32_t end) {
@@ -79,7 +80,9 @@ void RowRange::LoadSlopes(uint32_t begin, uint32_t end) {
       slopes_.emplace_back(table_, weights_, steps_);
     }
   }
-  for (uint32_t b = 0; b < geometry_.neuron_blocks(); ++b) slopes_[b].Load(begin, end, b);
+  for (uint32_t b = 0; b < geometry_.neuron_blocks(); ++b) {
+    slopes_[b].Load(begin, end, b, &scratch_);
+  }
   ReleaseRows(files_, weights_, 0, weights_.rows);
 }
 
@@ -146,14 +149,10 @@ absl::Status RowRange::WriteChunk(uint32_t chunk, db::SstWriter* file, RangeResu
 }
 
 absl::Status RowRange::Write(db::SstWriter* file, RangeResult* result) {
-  const uint32_t step = ChunksPerVisit();
-  for (uint64_t first = range_.begin; first < range_.end; first += step) {
-    const auto begin = static_cast<uint32_t>(first);
-    const auto end = static_cast<uint32_t>(std::min<uint64_t>(range_.end, first + step));
+  for (auto begin = static_cast<uint32_t>(range_.begin); begin < range_.end;) {
+    const uint32_t end = VisitEnd(begin);
     LoadSlopes(begin, end);
-    for (uint32_t chunk = begin; chunk < end; ++chunk) {
-      LUTDB_RETURN_IF_ERROR(WriteChunk(chunk, file, result));
-    }
+    for (; begin < end; ++begin) LUTDB_RETURN_IF_ERROR(WriteChunk(begin, file, result));
   }
   return absl::OkStatus();
 }

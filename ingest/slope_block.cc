@@ -81,9 +81,19 @@ SlopeBlock::SlopeBlock(const PlannedTable& table, const SourceTensor& weights,
                        absl::Span<const float> steps)
     : table_(table), weights_(weights), steps_(steps), block_steps_(kBlockNeurons) {}
 
-uint64_t SlopeBlock::BytesFor(const PlannedTable& table, uint64_t positions) {
-  const uint64_t slope_bytes = table.geometry.wide_slopes() ? sizeof(int64_t) : sizeof(int32_t);
-  return positions * kBlockNeurons * (slope_bytes + sizeof(float));
+uint64_t SlopeBlock::BytesPerPosition(const TableGeometry& geometry) {
+  return kBlockNeurons * (geometry.wide_slopes() ? sizeof(int64_t) : sizeof(int32_t));
+}
+
+uint32_t RunEnd(const TableGeometry& geometry, uint32_t begin, uint32_t end,
+                uint64_t positions_max) {
+  uint32_t run_end = begin + 1;
+  uint64_t positions = geometry.positions(begin).size();
+  for (; run_end < end; ++run_end) {
+    positions += geometry.positions(run_end).size();
+    if (positions > positions_max) break;
+  }
+  return run_end;
 }
 
 size_t SlopeBlock::PositionOffset(uint32_t chunk) const {
@@ -95,24 +105,52 @@ size_t SlopeBlock::PositionOffset(uint32_t chunk) const {
                              geometry.positions(chunk_begin_).data());
 }
 
-// Reads the columns of the loaded chunks for all neurons of the block, scaled by the input scales.
-void SlopeBlock::ReadColumns(uint32_t neuron_count) {
-  const size_t columns = columns_count_;
-  rows_.resize(columns * kBlockNeurons);
-  for (uint32_t n = 0; n < neuron_count; ++n) {
-    float* row = rows_.data() + n * columns;
-    ReadCodedWeights(weights_, table_, uint64_t{block_} * kBlockNeurons + n, columns_begin_,
-                     columns, row, &rotated_);
+// The input of each position of the loaded chunks, kPadding where it adds nothing.
+void SlopeBlock::ListInputs(std::vector<uint32_t>* inputs) const {
+  const TableGeometry& geometry = table_.geometry;
+  inputs->clear();
+  for (uint32_t chunk = chunk_begin_; chunk < chunk_end_; ++chunk) {
+    const absl::Span<const Position> places = geometry.positions(chunk);
+    for (uint32_t p = 0; p < places.size(); ++p) {
+      inputs->push_back(places[p].owns ? geometry.InputAt(chunk, p) : kPadding);
+    }
   }
 }
 
-void SlopeBlock::Load(uint32_t chunk_begin, uint32_t chunk_end, uint32_t block) {
+// Weights of the inputs listed for all neurons of the block, neuron by neuron: as they lie where
+// chunks are consecutive; else those of each position, because lists take them from anywhere in the
+// row, and 64 whole rows of a wide table would be far more than its run of chunks.
+void SlopeBlock::ReadWeights(uint32_t neuron_count, SlopeScratch* scratch) const {
+  const std::vector<uint32_t>& inputs = scratch->inputs;
+  uint32_t begin = kPadding, end = 0;
+  for (const uint32_t input : inputs) {
+    if (input == kPadding) continue;
+    begin = std::min(begin, input);
+    end = std::max(end, input + 1);
+  }
+  scratch->weights.resize(inputs.size() * kBlockNeurons);
+  if (begin >= end) return;
+  const bool listed = !table_.geometry.uniform();
+  if (listed) scratch->row.resize(end - begin);
+  for (uint32_t n = 0; n < neuron_count; ++n) {
+    float* to = scratch->weights.data() + n * inputs.size();
+    float* row = listed ? scratch->row.data() : to;
+    ReadCodedWeights(weights_, table_, uint64_t{block_} * kBlockNeurons + n, begin, end - begin,
+                     row, &scratch->rotated);
+    for (size_t i = 0; listed && i < inputs.size(); ++i) {
+      if (inputs[i] != kPadding) to[i] = row[inputs[i] - begin];
+    }
+  }
+}
+
+void SlopeBlock::Load(uint32_t chunk_begin, uint32_t chunk_end, uint32_t block,
+                      SlopeScratch* scratch) {
   const TableGeometry& geometry = table_.geometry;
   chunk_begin_ = chunk_begin;
   chunk_end_ = chunk_end;
   block_ = block;
-  const size_t per_chunk = geometry.positions(chunk_begin).size();
-  const size_t positions = PositionOffset(chunk_end - 1) + geometry.positions(chunk_end - 1).size();
+  ListInputs(&scratch->inputs);
+  const size_t positions = scratch->inputs.size();
   if (positions > capacity_) {
     capacity_ = positions;
     if (geometry.wide_slopes()) {
@@ -121,39 +159,27 @@ void SlopeBlock::Load(uint32_t chunk_begin, uint32_t chunk_end, uint32_t block) 
       narrow_ = MakeAligned<int32_t>(positions * kBlockNeurons);
     }
   }
-  if (geometry.uniform()) {
-    columns_begin_ = static_cast<uint32_t>(chunk_begin * per_chunk);
-    columns_count_ = static_cast<uint32_t>(
-        std::min<uint64_t>(positions, uint64_t{geometry.inputs()} - columns_begin_));
-  } else {
-    columns_begin_ = 0;  // lists take their inputs from anywhere in the row
-    columns_count_ = geometry.inputs();
-  }
   const uint32_t first_neuron = block * kBlockNeurons;
   const uint32_t neuron_count = std::min(kBlockNeurons, geometry.neurons() - first_neuron);
-  ReadColumns(neuron_count);
+  ReadWeights(neuron_count, scratch);
   std::fill(block_steps_.begin(), block_steps_.end(), 1.0f);
   std::copy_n(steps_.begin() + first_neuron, neuron_count, block_steps_.begin());
 
   alignas(kCacheLineBytes) float column[kBlockNeurons] = {};
   const int shift = geometry.slope_shift();
-  size_t out = 0;
-  for (uint32_t chunk = chunk_begin; chunk < chunk_end; ++chunk) {
-    const absl::Span<const Position> places = geometry.positions(chunk);
-    for (uint32_t p = 0; p < places.size(); ++p, out += kBlockNeurons) {
-      const uint32_t input = geometry.InputAt(chunk, p);
-      if (input == kPadding || !places[p].owns) {
-        std::fill(column, column + kBlockNeurons, 0.0f);
-      } else {
-        const float* from = rows_.data() + (input - columns_begin_);
-        for (uint32_t n = 0; n < neuron_count; ++n) column[n] = from[n * size_t{columns_count_}];
-        std::fill(column + neuron_count, column + kBlockNeurons, 0.0f);
-      }
-      if (geometry.wide_slopes()) {
-        SlopesOf(column, block_steps_.data(), kBlockNeurons, shift, wide_.get() + out);
-      } else {
-        SlopesOf(column, block_steps_.data(), kBlockNeurons, shift, narrow_.get() + out);
-      }
+  for (size_t i = 0; i < positions; ++i) {
+    if (scratch->inputs[i] == kPadding) {
+      std::fill(column, column + kBlockNeurons, 0.0f);
+    } else {
+      const float* from = scratch->weights.data() + i;
+      for (uint32_t n = 0; n < neuron_count; ++n) column[n] = from[n * positions];
+      std::fill(column + neuron_count, column + kBlockNeurons, 0.0f);
+    }
+    if (geometry.wide_slopes()) {
+      SlopesOf(column, block_steps_.data(), kBlockNeurons, shift, wide_.get() + i * kBlockNeurons);
+    } else {
+      SlopesOf(column, block_steps_.data(), kBlockNeurons, shift,
+               narrow_.get() + i * kBlockNeurons);
     }
   }
 }

@@ -28,6 +28,20 @@ void SlopesOf(const float* weights, const float* steps, size_t count, int slope_
 void ReadCodedWeights(const SourceTensor& weights, const PlannedTable& table, uint64_t row,
                       uint64_t begin, uint64_t count, float* out, std::vector<float>* block);
 
+// What a load needs besides the slopes it leaves; one serves any number of blocks, one after the
+// other.
+struct SlopeScratch {
+  std::vector<float> weights;  // 64 x columns or positions, as coded
+  std::vector<float> row;      // of lists: the columns they take their inputs from
+  std::vector<float> rotated;  // whole blocks of a rotation
+  std::vector<uint32_t> inputs;
+};
+
+// The end of the longest run of chunks from `begin` that has at most so many positions and ends at
+// `end` or before; one chunk at least.
+uint32_t RunEnd(const TableGeometry& geometry, uint32_t begin, uint32_t end,
+                uint64_t positions_max);
+
 // Reads weights and keeps the slopes of one block. Reused from block to block; not thread-safe.
 class SlopeBlock {
  public:
@@ -35,18 +49,21 @@ class SlopeBlock {
   SlopeBlock(const PlannedTable& table, const SourceTensor& weights, absl::Span<const float> steps);
 
   // Makes slopes of chunks [chunk_begin, chunk_end) for neurons of `block`.
-  void Load(uint32_t chunk_begin, uint32_t chunk_end, uint32_t block);
+  void Load(uint32_t chunk_begin, uint32_t chunk_end, uint32_t block, SlopeScratch* scratch);
 
   // Slopes of a chunk that was loaded, and of the chunks after it: positions x 64.
   Slopes At(uint32_t chunk) const;
   // Real neurons of the loaded block, and their steps.
   absl::Span<const float> steps() const;
-  // Bytes this object holds for a run of so many positions.
-  static uint64_t BytesFor(const PlannedTable& table, uint64_t positions);
+  // Bytes this object holds for a position of a run.
+  static uint64_t BytesPerPosition(const TableGeometry& geometry);
+  // Bytes the scratch holds for one, besides a row or two of a single neuron.
+  static constexpr uint64_t kScratchBytesPerPosition = kBlockNeurons * sizeof(float);
 
  private:
   size_t PositionOffset(uint32_t chunk) const;
-  void ReadColumns(uint32_t neuron_count);
+  void ListInputs(std::vector<uint32_t>* inputs) const;
+  void ReadWeights(uint32_t neuron_count, SlopeScratch* scratch) const;
 
   const PlannedTable& table_;
   const SourceTensor& weights_;
@@ -54,11 +71,7 @@ class SlopeBlock {
   uint32_t chunk_begin_ = 0;
   uint32_t chunk_end_ = 0;
   uint32_t block_ = 0;
-  uint32_t columns_begin_ = 0;
-  uint32_t columns_count_ = 0;
   size_t capacity_ = 0;             // positions
-  std::vector<float> rows_;         // 64 x columns, as coded
-  std::vector<float> rotated_;      // scratch: whole blocks of a rotation
   std::vector<float> block_steps_;  // 64, 1 beyond the real neurons
   AlignedArray<int32_t> narrow_;
   AlignedArray<int64_t> wide_;

@@ -1,5 +1,7 @@
 // The parts of the builder by themselves: slopes, ranges, the journal, workers.
 
+#include <malloc.h>
+
 #include <atomic>
 #include <random>
 #include <set>
@@ -40,6 +42,79 @@ TEST(SlopesTest, AreThoseOfOneWeightAtATime) {
   const float weight = 1.0f, step = 1.0f / 127;
   SlopesOf(&weight, &step, 1, 24, narrow.data());
   EXPECT_EQ(narrow[0], SlopeOf(weight, step, 24));
+}
+
+SourceTensor TensorOf(const SampleTable& table) {
+  return {.name = table.spec.name,
+          .dtype = DType::kF32,
+          .rows = table.spec.neurons,
+          .cols = table.spec.inputs,
+          .data = reinterpret_cast<const uint8_t*>(table.weights.data())};
+}
+
+// Of every kind of table, in runs of several lengths with one scratch for all.
+TEST(SlopeBlockTest, GivesTheSlopesOfEveryRunOfChunks) {
+  SlopeScratch scratch;
+  for (const SampleTable& table : SampleTables()) {
+    const PlannedTable planned{table.spec, table.geometry, {}};
+    const SourceTensor weights = TensorOf(table);
+    const TableGeometry& geometry = table.geometry;
+    SlopeBlock slopes(planned, weights, table.steps);
+    for (const uint64_t positions_max : {uint64_t{1}, uint64_t{5}, uint64_t{1000}}) {
+      for (uint32_t begin = 0; begin < geometry.chunks();) {
+        const uint32_t end = RunEnd(geometry, begin, geometry.chunks(), positions_max);
+        ASSERT_GT(end, begin);
+        const uint32_t block = begin % geometry.neuron_blocks();
+        slopes.Load(begin, end, block, &scratch);
+        for (; begin < end; ++begin) {
+          const Slopes of_chunk = slopes.At(begin);
+          for (uint32_t p = 0; p < geometry.positions(begin).size(); ++p) {
+            for (uint32_t n = 0; n < kBlockNeurons; ++n) {
+              const size_t at = p * kBlockNeurons + n;
+              const int64_t slope =
+                  geometry.wide_slopes() ? of_chunk.wide[at] : of_chunk.narrow[at];
+              ASSERT_EQ(slope, table.Slope(begin, p, block * kBlockNeurons + n))
+                  << table.spec.name << " chunk " << begin << " position " << p;
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+// Lists take inputs from anywhere in a row, but what is kept of a run is its own positions.
+TEST(SlopeBlockTest, ARunOfListsTakesTheMemoryOfItsPositions) {
+  constexpr uint32_t kInputs = 8192, kRun = 16;
+  TableSpec spec;
+  spec.name = "lists";
+  spec.inputs = kInputs;
+  spec.neurons = 64 * kBlockNeurons;
+  for (uint32_t i = 0; i < kInputs; ++i) {
+    spec.chunks.push_back(
+        {.inputs = {i * 5 % kInputs}, .levels = {GridLevels{.grid = Grid::kSigned, .bits = 4}}});
+  }
+  const PlannedTable planned{spec, TableGeometry::Create(spec).value(), {}};
+  const std::vector<float> zeros(uint64_t{spec.neurons} * kInputs);
+  const SourceTensor weights{.name = "w",
+                             .dtype = DType::kF32,
+                             .rows = spec.neurons,
+                             .cols = kInputs,
+                             .data = reinterpret_cast<const uint8_t*>(zeros.data())};
+  const std::vector<float> steps(spec.neurons, 1.0f);
+  const auto held = [] {
+    const struct mallinfo2 info = ::mallinfo2();
+    return info.uordblks + info.hblkhd;
+  };
+  const uint64_t before = held();
+  SlopeScratch scratch;
+  std::vector<SlopeBlock> blocks;
+  for (uint32_t b = 0; b < planned.geometry.neuron_blocks(); ++b) {
+    blocks.emplace_back(planned, weights, steps);
+    blocks.back().Load(0, kRun, b, &scratch);
+  }
+  const uint64_t slopes = blocks.size() * kRun * SlopeBlock::BytesPerPosition(planned.geometry);
+  EXPECT_LT(held() - before, slopes * 2);
 }
 
 // Of every kind of table, the last tile included: other slopes, the same entries, fewer bytes.
