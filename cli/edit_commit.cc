@@ -54,12 +54,16 @@ struct Trial {
   std::string figures;  // for people
 };
 
-absl::Status Measured(const EditFlags& flags, Trial* trial) {
+absl::Status Measured(const EditFlags& flags, const History& history, Trial* trial) {
   const CommitFlags& commit = flags.commit;
+  // Both at the commit that was previewed: a dry run keeps nobody from committing. The build has no
+  // id.
+  LUTDB_ASSIGN_OR_RETURN(const std::string head, history.Resolve(commit.branch));
+  const std::string& at = head.empty() ? commit.branch : head;
   LUTDB_ASSIGN_OR_RETURN(const EvalReport before,
-                         Measure(flags.measure, commit.store, commit.branch, nullptr));
+                         Measure(flags.measure, commit.store, at, nullptr));
   LUTDB_ASSIGN_OR_RETURN(const EvalReport after,
-                         Measure(flags.measure, commit.store, commit.branch, &trial->changes));
+                         Measure(flags.measure, commit.store, at, &trial->changes));
   const Json from = FiguresJson(before), to = FiguresJson(after);
   trial->figures = FormatFigures(from, to);
   trial->notes["eval"] = {{"data", flags.measure.Source()}, {"before", from}, {"after", to}};
@@ -83,7 +87,7 @@ absl::Status Try(const EditFlags& flags, const Store& store, const History& hist
     return FailedPrecondition("nothing changes: every entry named already has that value");
   }
   LUTDB_RETURN_IF_ERROR(CheckRequirements(requirements, store, trial->changes));
-  return flags.measure.given() ? Measured(flags, trial) : absl::OkStatus();
+  return flags.measure.given() ? Measured(flags, history, trial) : absl::OkStatus();
 }
 
 absl::Status WriteDryRun(const EditFlags& flags, const Store& store, const Trial& trial,

@@ -19,8 +19,8 @@ absl::StatusOr<std::unique_ptr<Model>> Model::Open(const std::string& path,
   LUTDB_ASSIGN_OR_RETURN(state->store, StoreReader::Open(path, options.store.cache_bytes));
   LUTDB_ASSIGN_OR_RETURN(state->view, BranchView::Open(*state->store, options.store.at));
   if (options.pending != nullptr) {
-    state->pending =
-        WithPending(*state->view->latest(), *options.pending, state->store->geometries());
+    LUTDB_ASSIGN_OR_RETURN(state->pending,
+                           WithPending(*state->store, *state->view->latest(), *options.pending));
   }
   const unsigned threads = ThreadTeam(options.store.threads).count();
   if (!options.reference) {

@@ -102,6 +102,33 @@ TEST_P(EditedStore, AnswersTheSameAfterABake) {
   EXPECT_TRUE(SameBits(Logits(64 << 20), fresh));
 }
 
+// A preview holds nobody back. What it found is put over whatever the branch is when the model
+// opens.
+TEST_P(EditedStore, PendingChangesGoOverCommitsMadeSinceThePreview) {
+  const std::vector<EntryEdit> edits = Edits();
+  auto history = History::Open(store_, {.write = true});
+  ASSERT_TRUE(history.ok());
+  const auto previewed = (*history)->Preview("main", edits);
+  ASSERT_TRUE(previewed.ok()) << Message(previewed.status());
+  // Others set half of the same entries to something else; after the bake that is the base.
+  std::vector<EntryEdit> others = edits;
+  for (EntryEdit& edit : others) edit.value += edit.value > 0 ? -90 : 90;
+  std::erase_if(others, [](const EntryEdit& edit) { return edit.neuron % 2 == 1; });
+  ASSERT_TRUE((*history)->Commit("main", others, {}).ok());
+  ASSERT_TRUE((*history)->Bake("main", {}, nullptr).ok());
+  ModelOptions options;
+  options.pending = &*previewed;
+  const auto model = OpenOrNull(store_, options);
+  ASSERT_NE(model, nullptr);
+  const std::vector<float> pending = LogitsOf(*model, kTokens, kVocabulary);
+  std::vector<EntryEdit> shown;  // a preview leaves out what kept its value
+  for (const EntryChange& c : *previewed) {
+    shown.push_back({c.table, c.neuron, c.chunk, c.code, c.after});
+  }
+  ASSERT_TRUE((*history)->Commit("main", shown, {}).ok());
+  EXPECT_TRUE(SameBits(Logits(0), pending));
+}
+
 TEST_P(EditedStore, RepairKeepsWhatWasBaked) {
   std::string hash;
   {
