@@ -164,6 +164,8 @@ absl::Status BuildJob::Reconcile() {
   }
   std::set<std::string> adopted, staged;
   state_.ingested.clear();
+  // A number that is no range of the plan is not ours to follow.
+  state_.sealed.erase(state_.sealed.lower_bound(layout.ranges.size()), state_.sealed.end());
   for (uint64_t i = 0; i < layout.ranges.size(); ++i) {
     const auto sealed = state_.sealed.find(i);
     if (sealed == state_.sealed.end()) continue;
