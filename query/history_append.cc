@@ -66,8 +66,7 @@ absl::Status History::State::CheckParent(const CommitOptions& options, const std
                   store->path(), head.empty() ? "the build" : head.substr(0, 12)));
 }
 
-absl::StatusOr<CommitInfo> History::State::Append(const std::string& branch,
-                                                  const TileChanges& changes,
+absl::StatusOr<CommitInfo> History::State::Append(const std::string& branch, TileChanges changes,
                                                   const CommitOptions& options,
                                                   const std::string& second_parent) {
   LUTDB_RETURN_IF_ERROR(CheckWritable());
@@ -90,7 +89,7 @@ absl::StatusOr<CommitInfo> History::State::Append(const std::string& branch,
   }
   PutCommit(branch, commit, &writes);
   LUTDB_RETURN_IF_ERROR(Write(std::move(writes)));
-  LUTDB_RETURN_IF_ERROR(Advance(branch, head->commit(), std::move(next), changes));
+  LUTDB_RETURN_IF_ERROR(Advance(branch, head->commit(), std::move(next), std::move(changes)));
   last_commit = std::move(commit);
   return last_commit.info;
 }

@@ -93,6 +93,7 @@ absl::StatusOr<TileChanges> History::State::NewValues(absl::Span<const EntryEdit
          static_cast<int16_t>(edit.value)});
   }
   for (auto& [tile, deltas] : changes) {
+    deltas.shrink_to_fit();
     std::sort(deltas.begin(), deltas.end(),
               [](const EntryDelta& a, const EntryDelta& b) { return a.index < b.index; });
     const auto twice = std::adjacent_find(

@@ -44,7 +44,7 @@ struct History::State {
                            const std::string& head) const;
   // Writes a commit whose changes are against the head of the branch, durably, moves the branch and
   // tells the readers. second_parent: of a merge.
-  absl::StatusOr<CommitInfo> Append(const std::string& branch, const TileChanges& changes,
+  absl::StatusOr<CommitInfo> Append(const std::string& branch, TileChanges changes,
                                     const CommitOptions& options, const std::string& second_parent);
   // Moves a branch to a commit that descends from where it is.
   absl::Status Forward(const std::string& branch, const std::string& commit);
@@ -83,7 +83,7 @@ struct History::State {
                                         const TileChanges& changes) const;
   // edited: entries that differ from the base at the commit.
   static bool SnapshotDue(const CommitRecord& commit, uint64_t edited);
-  absl::StatusOr<CommitInfo> AppendChanges(const std::string& branch, const TileChanges& changes,
+  absl::StatusOr<CommitInfo> AppendChanges(const std::string& branch, TileChanges changes,
                                            const CommitOptions& options);
   absl::StatusOr<CommitInfo> CommitQuickly(const std::string& branch,
                                            std::shared_ptr<const Edits> head, CommitRecord commit,

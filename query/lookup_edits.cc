@@ -56,18 +56,29 @@ void ApplyEdits(const Edits& edits, absl::Span<const EntryKey> keys, int16_t* ou
 }
 
 absl::Status FillValuesBefore(const StoreReader& store, const Edits& edits, TileChanges* changes) {
+  // Looking an entry up takes some ten times its change, so many are looked up in turn.
+  constexpr size_t kAtOnce = size_t{1} << 18;
   std::vector<EntryKey> keys;
-  for (const auto& [tile, deltas] : *changes) {
-    for (const EntryDelta& delta : deltas) {
+  std::vector<EntryDelta*> deltas_of;
+  std::vector<int16_t> before;
+  const auto fill = [&]() -> absl::Status {
+    before.resize(keys.size());
+    LUTDB_RETURN_IF_ERROR(GatherEntries(store, Workers(1), keys, before.data()));
+    ApplyEdits(edits, keys, before.data());
+    for (size_t i = 0; i < keys.size(); ++i) deltas_of[i]->before = before[i];
+    keys.clear();
+    deltas_of.clear();
+    return absl::OkStatus();
+  };
+  for (auto& [tile, deltas] : *changes) {
+    for (EntryDelta& delta : deltas) {
       const DeltaPlace place = PlaceOf(store.geometry(tile.table), tile, delta.index);
       keys.push_back({tile.table, place.neuron, place.chunk, place.code});
+      deltas_of.push_back(&delta);
+      if (keys.size() == kAtOnce) LUTDB_RETURN_IF_ERROR(fill());
     }
   }
-  std::vector<int16_t> before(keys.size());
-  LUTDB_RETURN_IF_ERROR(GatherEntries(store, Workers(1), keys, before.data()));
-  ApplyEdits(edits, keys, before.data());
-  SetValuesBefore(before, changes);
-  return absl::OkStatus();
+  return fill();
 }
 
 }  // namespace lutdb

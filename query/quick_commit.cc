@@ -41,17 +41,17 @@ absl::StatusOr<CommitInfo> History::State::Commit(const std::string& branch,
       return CommitQuickly(branch, std::move(head), std::move(commit), std::move(values), options);
     }
   }
-  LUTDB_ASSIGN_OR_RETURN(const TileChanges changes, Against(*head, std::move(values)));
-  return AppendChanges(branch, changes, options);
+  LUTDB_ASSIGN_OR_RETURN(TileChanges changes, Against(*head, std::move(values)));
+  return AppendChanges(branch, std::move(changes), options);
 }
 
 absl::StatusOr<CommitInfo> History::State::AppendChanges(const std::string& branch,
-                                                         const TileChanges& changes,
+                                                         TileChanges changes,
                                                          const CommitOptions& options) {
   if (changes.empty()) {
     return FailedPrecondition("nothing changes: every entry named already has that value");
   }
-  return Append(branch, changes, options, "");
+  return Append(branch, std::move(changes), options, "");
 }
 
 absl::StatusOr<CommitInfo> History::State::CommitQuickly(const std::string& branch,
@@ -79,7 +79,7 @@ absl::StatusOr<CommitInfo> History::State::CommitQuickly(const std::string& bran
   if (!changes.ok() || CountEntries(*changes) != commit.info.entries) {
     LUTDB_RETURN_IF_ERROR(TakeBack(branch, head->commit(), commit, values));
     LUTDB_RETURN_IF_ERROR(changes.status());
-    return AppendChanges(branch, *changes, options);
+    return AppendChanges(branch, *std::move(changes), options);
   }
   values_before.push_back(std::move(before));
   const std::string parent = head->commit();
