@@ -87,10 +87,12 @@ absl::Status WriteAll(int descriptor, std::string_view bytes, const std::string&
 }
 
 // Writes and syncs a file that is created or emptied first.
-absl::Status WriteSynced(const std::string& path, std::string_view bytes) {
+absl::Status WriteSynced(const std::string& path,
+                         const std::function<absl::Status(const AppendBytes&)>& write) {
   Descriptor file(OpenRetrying(path, O_WRONLY | O_CREAT | O_TRUNC, 0600));
   if (!file.valid()) return SystemError(errno, "create", path);
-  LUTDB_RETURN_IF_ERROR(WriteAll(file.get(), bytes, path));
+  LUTDB_RETURN_IF_ERROR(
+      write([&](std::string_view bytes) { return WriteAll(file.get(), bytes, path); }));
   if (::fsync(file.get()) != 0) return SystemError(errno, "sync", path);
   // A delayed write error (NFS, quota) may only show here.
   if (::close(file.release()) != 0) return SystemError(errno, "close", path);
@@ -191,8 +193,13 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, uint64_t bytes_max
 }
 
 absl::Status WriteFileAtomically(const std::string& path, std::string_view bytes) {
+  return WriteFileAtomically(path, [&](const AppendBytes& append) { return append(bytes); });
+}
+
+absl::Status WriteFileAtomically(const std::string& path,
+                                 const std::function<absl::Status(const AppendBytes&)>& write) {
   const std::string temporary = path + ".tmp";
-  absl::Status status = WriteSynced(temporary, bytes);
+  absl::Status status = WriteSynced(temporary, write);
   if (status.ok()) status = RenamePath(temporary, path);
   if (!status.ok()) ::unlink(temporary.c_str());
   return status;

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -69,6 +70,11 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, uint64_t bytes_max
 // Writes path + ".tmp", syncs it, renames it over path and syncs the directory: after a crash the
 // old or the new bytes are there, never a mixture.
 absl::Status WriteFileAtomically(const std::string& path, std::string_view bytes);
+// The same for what `write` appends piece by piece, so that nobody needs to hold the whole. An
+// error of `write` leaves what was there.
+using AppendBytes = std::function<absl::Status(std::string_view)>;
+absl::Status WriteFileAtomically(const std::string& path,
+                                 const std::function<absl::Status(const AppendBytes&)>& write);
 
 // Makes one directory, private to the user (0700). OK when it exists already.
 absl::Status MakeDirectory(const std::string& path);

@@ -7,10 +7,10 @@
 #include <memory>
 #include <utility>
 
-#include "base/file.h"
 #include "base/status.h"
 #include "coding/hash.h"
 #include "engine/tune_bind.h"
+#include "engine/tune_checkpoint.h"
 #include "engine/tune_coarse.h"
 #include "engine/tune_commit.h"
 #include "engine/tune_run.h"
@@ -154,6 +154,7 @@ class RowsTuner {
   absl::Status Begin();
   absl::Status Train();
   absl::Status Finish();
+  std::vector<EntryEdit> TakeEdits();
 
   const std::string& path_;
   const Dataset& data_;
@@ -170,8 +171,9 @@ class RowsTuner {
 
 absl::Status RowsTuner::Open() {
   LUTDB_ASSIGN_OR_RETURN(from_, OpenTuned(path_, options_.branch));
-  LUTDB_ASSIGN_OR_RETURN(binding_, BindNetwork(*from_.store, *from_.entries,
-                                               {.only = options_.only, .freeze = options_.freeze}));
+  LUTDB_ASSIGN_OR_RETURN(binding_,
+                         BindNetwork(*from_.store, *from_.entries, options_, team_.count()));
+  from_.entries.reset();  // read; the edits of the branch take memory
   return absl::OkStatus();
 }
 
@@ -209,16 +211,16 @@ absl::Status RowsTuner::Train() {
   TuneNetwork& network = binding_.network;
   const uint64_t fingerprint = Fingerprint(options_, data_, split_, from_.head, binding_);
   if (options_.commit) {
-    const std::string folder = JoinPath(path_, "tune");
-    LUTDB_RETURN_IF_ERROR(MakeDirectory(folder));
-    checkpoint_ = JoinPath(folder, fmt::format("{:016x}.ckpt", fingerprint));
+    LUTDB_ASSIGN_OR_RETURN(checkpoint_,
+                           CheckpointPath(path_, options_.branch, from_.head, fingerprint));
   }
   StartEmptyTables(&network, target_size_, options_.seed);
   LUTDB_RETURN_IF_ERROR(SetGains(*trainer_, &network, split_.train, target_size_));
-  LUTDB_ASSIGN_OR_RETURN(const TuneRunResult result,
+  LUTDB_ASSIGN_OR_RETURN(TuneRunResult result,
                          RunTraining(*trainer_, &network, split_.train, split_.valid, options_,
                                      checkpoint_, fingerprint));
-  PutEntries(result.entries, &network);
+  PutEntries(std::move(result.entries), &network);
+  trainer_->moments().clear();  // their memory goes to what follows
   report_.learning_rate = result.learning_rate;
   report_.regularity = result.regularity;
   report_.epochs = result.epochs;
@@ -248,16 +250,28 @@ absl::Status RowsTuner::Finish() {
   report_.train_after = MeasureOf(train);
   report_.valid_after = MeasureOf(valid);
   report_.improved = valid.loss < report_.valid_before.loss;
+  for (const TuneTable& table : network.tables) {
+    report_.entries_changed += table.trained ? CountEdits(table) : 0;
+  }
   std::vector<EntryEdit> edits;
-  for (size_t t = 0; t < network.tables.size(); ++t) {
-    if (network.tables[t].trained) AppendEdits(network.tables[t], binding_.table_ids[t], 0, &edits);
+  if (report_.improved && options_.commit) edits = TakeEdits();
+  return FinishTuned(path_, options_, from_.head, edits,
+                     checkpoint_.empty() ? std::vector<std::string>() : std::vector{checkpoint_},
+                     &report_);
+}
+
+// Lists what changed and gives back everything else: a commit takes more memory than training did.
+std::vector<EntryEdit> RowsTuner::TakeEdits() {
+  std::vector<EntryEdit> edits;
+  edits.reserve(report_.entries_changed);
+  trainer_.reset();
+  for (size_t t = 0; t < binding_.network.tables.size(); ++t) {
+    const TuneTable table = std::move(binding_.network.tables[t]);
+    if (table.trained) AppendEdits(table, binding_.table_ids[t], 0, &edits);
   }
-  report_.entries_changed = edits.size();
-  if (report_.improved && options_.commit && !edits.empty()) {
-    LUTDB_ASSIGN_OR_RETURN(report_.commit,
-                           CommitTuned(path_, options_, from_.head, edits, report_));
-  }
-  return checkpoint_.empty() ? absl::OkStatus() : RemovePath(checkpoint_);
+  binding_ = {};
+  from_.store.reset();
+  return edits;
 }
 
 absl::StatusOr<TuneReport> RowsTuner::Go() {

@@ -9,12 +9,13 @@
 #include "db/keys.h"
 #include "engine/input_coder.h"
 #include "engine/integer_steps.h"
+#include "engine/tune_memory.h"
 #include "schemas/thresholds.h"
 
 namespace lutdb {
 namespace {
 
-constexpr int kEntryTrainingBytes = 26;  // entry, initial, best, two moments, gradient, stored
+constexpr uint64_t kKeysAtOnce = uint64_t{1} << 20;  // looking one up takes 70 bytes
 
 // Axes of a chunk with the values of their levels. A codebook's codewords lie on no grid: such a
 // chunk has none, so gradients end there and only `near` regularises it.
@@ -66,14 +67,16 @@ bool Trainable(OpKind kind) {
 
 class Binder {
  public:
-  Binder(const StoreReader& store, const Store& entries, const TuneChoice& choice)
-      : store_(store), entries_(entries), choice_(choice) {}
+  Binder(const StoreReader& store, const Store& entries, const TuneOptions& options,
+         unsigned threads)
+      : store_(store), entries_(entries), options_(options), threads_(threads) {}
 
   absl::StatusOr<TuneBinding> Run();
 
  private:
   absl::Status CheckChoice() const;
   absl::Status CheckMemory() const;
+  std::string Advice(const TuneSize& size) const;
   absl::StatusOr<uint32_t> Table(uint32_t id);
   absl::StatusOr<std::vector<float>> Tensor(uint32_t id) const;
   absl::Status AddOp(const Op& op);
@@ -83,13 +86,14 @@ class Binder {
 
   const StoreReader& store_;
   const Store& entries_;
-  const TuneChoice& choice_;
+  const TuneOptions& options_;
+  const unsigned threads_;
   Graph graph_;
   TuneBinding binding_;
 };
 
 absl::Status Binder::CheckChoice() const {
-  for (const auto* names : {&choice_.only, &choice_.freeze}) {
+  for (const auto* names : {&options_.only, &options_.freeze}) {
     for (const std::string& name : *names) {
       LUTDB_RETURN_IF_ERROR(store_.FindTable(name).status());
     }
@@ -104,21 +108,47 @@ bool Binder::Trains(const std::string& name) const {
   const auto has = [&](const std::vector<std::string>& names) {
     return std::find(names.begin(), names.end(), name) != names.end();
   };
-  return (choice_.only.empty() || has(choice_.only)) && !has(choice_.freeze);
+  return (options_.only.empty() || has(options_.only)) && !has(options_.freeze);
 }
 
 absl::Status Binder::CheckMemory() const {
-  uint64_t bytes = 0;
+  LUTDB_ASSIGN_OR_RETURN(const Store::Head head, entries_.head());
+  TuneSize size{.edited = head.edited_entries};
   for (const TableSpec& table : store_.manifest().tables) {
-    bytes += store_.geometry(table.id).codes_total() * table.neurons * kEntryTrainingBytes;
+    const TableGeometry& geometry = store_.geometry(table.id);
+    const uint64_t entries = geometry.codes_total() * table.neurons;
+    if (!Trains(table.name)) {
+      size.frozen += entries;
+      continue;
+    }
+    size.trained += entries;
+    for (uint32_t chunk = 0; chunk < geometry.chunks(); ++chunk) {
+      size.chunk_max =
+          std::max<uint64_t>(size.chunk_max, uint64_t{geometry.codes(chunk)} * table.neurons);
+    }
   }
+  // The other half is for the data, its codes and the store's caches.
+  const uint64_t bytes = TunePeakBytes(size, options_, threads_);
   if (bytes > UsableMemoryBytes() / 2) {
     return ResourceExhausted(
-        "training all entries at once needs {} MiB of memory, more than half of what is usable: "
-        "use --objective reconstruct, which takes one table at a time",
-        bytes >> 20);
+        "training {} entries needs {} MiB of memory, more than half of the {} MiB that are usable: "
+        "train fewer tables at a time (--only or --freeze){}",
+        size.trained, bytes >> 20, UsableMemoryBytes() >> 20, Advice(size));
   }
   return absl::OkStatus();
+}
+
+// What else would do, as more words of the refusal.
+std::string Binder::Advice(const TuneSize& size) const {
+  std::string advice;
+  TuneOptions other = options_;
+  const auto fits = [&] { return TunePeakBytes(size, other, threads_) <= UsableMemoryBytes() / 2; };
+  other.search = 0;
+  if (options_.search > 1 && fits()) advice += ", or without --search";
+  other = options_;
+  other.entries_max = 1;
+  if (options_.commit && fits()) advice += ", or commit fewer changes (--entries)";
+  return advice;
 }
 
 absl::StatusOr<uint32_t> Binder::Table(uint32_t id) {
@@ -315,20 +345,29 @@ absl::Status ReadEntries(const Store& entries, const StoreReader& store, uint32_
   std::vector<int16_t> values;
   for (uint32_t first = 0; first < out->chunks(); first += group) {
     const uint32_t last = std::min(first + group, out->chunks());
-    keys.clear();
-    for (uint32_t chunk = first; chunk < last; ++chunk) {
-      const uint32_t codes = out->chunk_row[chunk + 1] - out->chunk_row[chunk];
-      for (uint32_t code = 0; code < codes; ++code) {
-        for (uint32_t n = begin; n < end; ++n) {
-          keys.push_back({.table = id, .neuron = n, .chunk = chunk, .code = code});
+    // Whole blocks of neurons, so that a record is read once.
+    const uint64_t blocks =
+        kKeysAtOnce / (uint64_t{out->chunk_row[last] - out->chunk_row[first]} * kBlockNeurons);
+    const auto step = static_cast<uint32_t>(
+        std::clamp<uint64_t>(blocks * kBlockNeurons, kBlockNeurons, UINT32_MAX / 2));
+    for (uint32_t from = begin; from < end; from += step) {
+      const uint32_t neurons = std::min(step, end - from);
+      keys.clear();
+      for (uint32_t chunk = first; chunk < last; ++chunk) {
+        const uint32_t codes = out->chunk_row[chunk + 1] - out->chunk_row[chunk];
+        for (uint32_t code = 0; code < codes; ++code) {
+          for (uint32_t n = from; n < from + neurons; ++n) {
+            keys.push_back({.table = id, .neuron = n, .chunk = chunk, .code = code});
+          }
         }
       }
-    }
-    values.resize(keys.size());
-    LUTDB_RETURN_IF_ERROR(entries.GetEntries(keys, absl::MakeSpan(values)));
-    float* to = out->entries.data() + size_t{out->chunk_row[first]} * width;
-    for (size_t i = 0; i < values.size(); ++i) {
-      to[i] = out->unit[begin + i % width] * static_cast<float>(values[i]);
+      values.resize(keys.size());
+      LUTDB_RETURN_IF_ERROR(entries.GetEntries(keys, absl::MakeSpan(values)));
+      float* to = out->entries.data() + size_t{out->chunk_row[first]} * width + (from - begin);
+      for (size_t i = 0; i < values.size(); ++i) {
+        const size_t n = i % neurons;
+        to[i / neurons * width + n] = out->unit[from + n] * static_cast<float>(values[i]);
+      }
     }
   }
   out->initial = out->entries;
@@ -336,8 +375,8 @@ absl::Status ReadEntries(const Store& entries, const StoreReader& store, uint32_
 }
 
 absl::StatusOr<TuneBinding> BindNetwork(const StoreReader& store, const Store& entries,
-                                        const TuneChoice& choice) {
-  return Binder(store, entries, choice).Run();
+                                        const TuneOptions& options, unsigned threads) {
+  return Binder(store, entries, options, threads).Run();
 }
 
 }  // namespace lutdb

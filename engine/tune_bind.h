@@ -8,14 +8,10 @@
 #include "absl/status/statusor.h"
 #include "engine/tune_network.h"
 #include "lutdb/store.h"
+#include "lutdb/tune.h"
 #include "query/store_reader.h"
 
 namespace lutdb {
-
-// Which tables are trained. Empty `only`: all that are not frozen.
-struct TuneChoice {
-  std::vector<std::string> only, freeze;
-};
 
 struct TuneBinding {
   TuneNetwork network;
@@ -32,8 +28,9 @@ absl::Status ReadEntries(const Store& entries, const StoreReader& store, uint32_
 
 // A feed-forward network, integer-only ones included. Unimplemented for ops that cannot be trained
 // through, NotFound for a table that does not exist, InvalidArgument when no table is left to
-// train, ResourceExhausted when the entries do not fit half of the usable memory.
+// train, ResourceExhausted when training them on that many threads and committing the result takes
+// more than half of the usable memory.
 absl::StatusOr<TuneBinding> BindNetwork(const StoreReader& store, const Store& entries,
-                                        const TuneChoice& choice);
+                                        const TuneOptions& options, unsigned threads);
 
 }  // namespace lutdb

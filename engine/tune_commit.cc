@@ -1,17 +1,36 @@
 #include "engine/tune_commit.h"
 
 #include <algorithm>
-#include <cmath>
+#include <functional>
 #include <iterator>
+#include <limits>
+#include <utility>
 
+#include "base/file.h"
 #include "base/status.h"
+#include "engine/tune_rounding.h"
 
 namespace lutdb {
 namespace {
 
-int32_t InitialOf(const TuneTable& table, size_t row, uint32_t neuron) {
-  return static_cast<int32_t>(
-      std::nearbyint(double{table.initial[row * table.neurons + neuron]} / table.unit[neuron]));
+bool Changed(const TuneTable& table, size_t row, uint32_t neuron) {
+  return table.Rounded(row, neuron) != EntryBefore(table, row, neuron);
+}
+
+// Calls visit(weight, entry, initial) for every changed entry of the trained tables, in order.
+template <typename Visit>
+void ForEachChange(TuneNetwork* network, const std::vector<std::vector<uint32_t>>& lookups,
+                   const Visit& visit) {
+  for (size_t t = 0; t < network->tables.size(); ++t) {
+    TuneTable& table = network->tables[t];
+    if (!table.trained) continue;
+    for (size_t at = 0; at < table.entries.size(); ++at) {
+      const size_t row = at / table.neurons;
+      if (!Changed(table, row, static_cast<uint32_t>(at % table.neurons))) continue;
+      const double change = (table.entries[at] - table.initial[at]) / table.gain;
+      visit(change * change * lookups[t][row], table.entries[at], table.initial[at]);
+    }
+  }
 }
 
 // How often each row of each table is looked up.
@@ -57,71 +76,6 @@ absl::StatusOr<std::string> BranchHead(const History& history, const std::string
   return NotFound("no branch '{}': 'lutdb branch' makes one", branch);
 }
 
-}  // namespace
-
-absl::StatusOr<TunedStore> OpenTuned(const std::string& path, const std::string& branch) {
-  constexpr uint64_t kCacheBytes = 64 << 20;
-  TunedStore from;
-  LUTDB_ASSIGN_OR_RETURN(const auto history, History::Open(path, {}));
-  LUTDB_ASSIGN_OR_RETURN(from.head, BranchHead(*history, branch));
-  LUTDB_ASSIGN_OR_RETURN(from.store, StoreReader::Open(path, kCacheBytes));
-  OpenStoreOptions open;
-  // The build has no id; a commit made while its entries are read is found out at the end.
-  open.at = from.head.empty() ? branch : from.head;
-  open.arena_bytes = 0;
-  LUTDB_ASSIGN_OR_RETURN(from.entries, Store::Open(path, open));
-  return from;
-}
-
-void AppendEdits(const TuneTable& table, uint32_t id, uint32_t neuron_begin,
-                 std::vector<EntryEdit>* edits) {
-  for (uint32_t chunk = 0; chunk < table.chunks(); ++chunk) {
-    for (uint32_t row = table.chunk_row[chunk]; row < table.chunk_row[chunk + 1]; ++row) {
-      for (uint32_t n = 0; n < table.neurons; ++n) {
-        const int32_t value = table.Rounded(row, n);
-        if (value == InitialOf(table, row, n)) continue;
-        edits->push_back({.table = id,
-                          .neuron = neuron_begin + n,
-                          .chunk = chunk,
-                          .code = row - table.chunk_row[chunk],
-                          .value = value});
-      }
-    }
-  }
-}
-
-void KeepLargestChanges(TuneTrainer& trainer, TuneNetwork* network, absl::Span<const uint32_t> rows,
-                        uint64_t count) {
-  const auto lookups = CountLookups(trainer, *network, rows);
-  struct Change {
-    double weight;
-    uint32_t table;
-    size_t at;
-  };
-  std::vector<Change> changes;
-  for (uint32_t t = 0; t < network->tables.size(); ++t) {
-    const TuneTable& table = network->tables[t];
-    if (!table.trained) continue;
-    for (size_t at = 0; at < table.entries.size(); ++at) {
-      const size_t row = at / table.neurons;
-      const auto neuron = static_cast<uint32_t>(at % table.neurons);
-      if (table.Rounded(row, neuron) == InitialOf(table, row, neuron)) continue;
-      const double change = (table.entries[at] - table.initial[at]) / table.gain;
-      changes.push_back({change * change * lookups[t][row], t, at});
-    }
-  }
-  if (changes.size() <= count) return;
-  // Ties by place, so that the choice does not depend on the sorting.
-  std::sort(changes.begin(), changes.end(), [](const Change& a, const Change& b) {
-    if (a.weight != b.weight) return a.weight > b.weight;
-    return a.table != b.table ? a.table < b.table : a.at < b.at;
-  });
-  for (size_t i = count; i < changes.size(); ++i) {
-    TuneTable& table = network->tables[changes[i].table];
-    table.entries[changes[i].at] = table.initial[changes[i].at];
-  }
-}
-
 absl::StatusOr<std::string> CommitTuned(const std::string& store, const TuneOptions& options,
                                         const std::string& head, absl::Span<const EntryEdit> edits,
                                         const TuneReport& report) {
@@ -148,6 +102,92 @@ absl::StatusOr<std::string> CommitTuned(const std::string& store, const TuneOpti
   }
   LUTDB_RETURN_IF_ERROR(info.status());
   return info->id;
+}
+
+}  // namespace
+
+absl::StatusOr<TunedStore> OpenTuned(const std::string& path, const std::string& branch) {
+  constexpr uint64_t kCacheBytes = 64 << 20;
+  TunedStore from;
+  LUTDB_ASSIGN_OR_RETURN(const auto history, History::Open(path, {}));
+  LUTDB_ASSIGN_OR_RETURN(from.head, BranchHead(*history, branch));
+  LUTDB_ASSIGN_OR_RETURN(from.store, StoreReader::Open(path, kCacheBytes));
+  OpenStoreOptions open;
+  // The build has no id; a commit made while its entries are read is found out at the end.
+  open.at = from.head.empty() ? branch : from.head;
+  open.arena_bytes = 0;
+  LUTDB_ASSIGN_OR_RETURN(from.entries, Store::Open(path, open));
+  return from;
+}
+
+uint64_t CountEdits(const TuneTable& table) {
+  uint64_t count = 0;
+  for (size_t row = 0; row < table.rows(); ++row) {
+    for (uint32_t n = 0; n < table.neurons; ++n) count += Changed(table, row, n) ? 1 : 0;
+  }
+  return count;
+}
+
+void AppendEdits(const TuneTable& table, uint32_t id, uint32_t neuron_begin,
+                 std::vector<EntryEdit>* edits) {
+  for (uint32_t chunk = 0; chunk < table.chunks(); ++chunk) {
+    for (uint32_t row = table.chunk_row[chunk]; row < table.chunk_row[chunk + 1]; ++row) {
+      for (uint32_t n = 0; n < table.neurons; ++n) {
+        if (!Changed(table, row, n)) continue;
+        edits->push_back({.table = id,
+                          .neuron = neuron_begin + n,
+                          .chunk = chunk,
+                          .code = row - table.chunk_row[chunk],
+                          .value = table.Rounded(row, n)});
+      }
+    }
+  }
+}
+
+void KeepLargestChanges(TuneTrainer& trainer, TuneNetwork* network, absl::Span<const uint32_t> rows,
+                        uint64_t count) {
+  const auto lookups = CountLookups(trainer, *network, rows);
+  uint64_t changed = 0;
+  for (const TuneTable& table : network->tables) changed += table.trained ? CountEdits(table) : 0;
+  if (changed <= count) return;
+  std::vector<double> weights;
+  weights.reserve(changed);
+  ForEachChange(network, lookups, [&](double weight, float&, float) { weights.push_back(weight); });
+  double least = std::numeric_limits<double>::infinity();  // that is kept
+  if (count > 0) {
+    const auto last = weights.begin() + static_cast<ptrdiff_t>(count - 1);
+    std::nth_element(weights.begin(), last, weights.end(), std::greater<>());
+    least = *last;
+  }
+  // Ties by place, so that the choice does not depend on the sorting.
+  uint64_t ties =
+      count - static_cast<uint64_t>(std::count_if(weights.begin(), weights.end(),
+                                                  [&](double weight) { return weight > least; }));
+  ForEachChange(network, lookups, [&](double weight, float& entry, float initial) {
+    if (weight > least) return;
+    if (weight == least && ties > 0) {
+      --ties;
+      return;
+    }
+    entry = initial;
+  });
+}
+
+absl::Status FinishTuned(const std::string& store, const TuneOptions& options,
+                         const std::string& head, absl::Span<const EntryEdit> edits,
+                         const std::vector<std::string>& checkpoints, TuneReport* report) {
+  absl::Status status;
+  if (report->improved && options.commit && !edits.empty()) {
+    auto commit = CommitTuned(store, options, head, edits, *report);
+    status = commit.status();
+    if (status.ok()) report->commit = *std::move(commit);
+  }
+  if (!status.ok() && !absl::IsAborted(status)) return status;
+  for (const std::string& checkpoint : checkpoints) {
+    const absl::Status removed = RemovePath(checkpoint);
+    if (status.ok()) status = removed;
+  }
+  return status;
 }
 
 }  // namespace lutdb

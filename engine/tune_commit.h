@@ -26,8 +26,9 @@ struct TunedStore {
 // Errors of Store::Open; NotFound for a name that is no branch.
 absl::StatusOr<TunedStore> OpenTuned(const std::string& path, const std::string& branch);
 
-// Entries whose rounded value is not that of `initial`; neurons of the table begin at
-// `neuron_begin` of table `id`.
+// Entries whose rounded value is not that of `initial`: how many, and which. Neurons of the table
+// begin at `neuron_begin` of table `id`.
+uint64_t CountEdits(const TuneTable& table);
 void AppendEdits(const TuneTable& table, uint32_t id, uint32_t neuron_begin,
                  std::vector<EntryEdit>* edits);
 
@@ -36,10 +37,12 @@ void AppendEdits(const TuneTable& table, uint32_t id, uint32_t neuron_begin,
 void KeepLargestChanges(TuneTrainer& trainer, TuneNetwork* network, absl::Span<const uint32_t> rows,
                         uint64_t count);
 
-// Commits to the branch if it still stands at `head`; returns the commit's id. Aborted, with what
-// to do, when it moved.
-absl::StatusOr<std::string> CommitTuned(const std::string& store, const TuneOptions& options,
-                                        const std::string& head, absl::Span<const EntryEdit> edits,
-                                        const TuneReport& report);
+// Commits the edits if they improve anything, are asked for and the branch still stands at `head`,
+// and puts the commit's id in the report. Checkpoints are removed unless an error leaves the same
+// command a chance. Aborted, with what to do, when the branch moved: these entries will never be
+// committed.
+absl::Status FinishTuned(const std::string& store, const TuneOptions& options,
+                         const std::string& head, absl::Span<const EntryEdit> edits,
+                         const std::vector<std::string>& checkpoints, TuneReport* report);
 
 }  // namespace lutdb

@@ -5,9 +5,9 @@
 #include <utility>
 
 #include "base/bytes.h"
-#include "base/file.h"
 #include "base/status.h"
 #include "coding/hash.h"
+#include "engine/tune_checkpoint.h"
 #include "engine/tune_commit.h"
 #include "engine/tune_walk.h"
 #include "lutdb/tune.h"
@@ -15,60 +15,55 @@
 namespace lutdb {
 namespace {
 
-constexpr uint64_t kCheckpointBytesMax = uint64_t{16} << 30;
-constexpr char kMagic[] = "lutdb-walk-1\n";  // without its final zero
+constexpr char kMagic[] = "lutdb-walk-1\n";
 
-std::string SerializeTables(const std::vector<WalkTable>& tables, uint64_t fingerprint) {
-  std::string bytes(kMagic);
-  AppendLittle(fingerprint, &bytes);
-  AppendLittle<uint64_t>(tables.size(), &bytes);
+void WriteTables(const std::vector<WalkTable>& tables, CheckpointWriter& writer) {
+  writer.Number<uint64_t>(tables.size());
   for (const WalkTable& table : tables) {
-    AppendLittle(table.table, &bytes);
-    AppendLittle<uint64_t>(table.edits.size(), &bytes);
+    writer.Number(table.table);
+    writer.Number<uint64_t>(table.edits.size());
     for (const EntryEdit& edit : table.edits) {
-      AppendLittle(edit.neuron, &bytes);
-      AppendLittle(edit.chunk, &bytes);
-      AppendLittle(edit.code, &bytes);
-      AppendLittle(edit.value, &bytes);
+      writer.Number(edit.neuron);
+      writer.Number(edit.chunk);
+      writer.Number(edit.code);
+      writer.Number(edit.value);
     }
   }
-  AppendLittle(Hash64Of(bytes.data(), bytes.size()), &bytes);
-  return bytes;
 }
 
-// The tables of a whole checkpoint of this very run; empty for anything else, which costs time
-// only.
-std::vector<WalkTable> ParseTables(const std::string& bytes, uint64_t fingerprint) {
-  constexpr size_t kHeader = sizeof(kMagic) - 1 + 2 * sizeof(uint64_t);
-  constexpr size_t kEditBytes = 16;
-  if (bytes.size() < kHeader + sizeof(uint64_t) ||
-      bytes.compare(0, sizeof(kMagic) - 1, kMagic) != 0) {
-    return {};
-  }
-  const size_t end = bytes.size() - sizeof(uint64_t);
-  const char* at = bytes.data() + sizeof(kMagic) - 1;
-  if (Hash64Of(bytes.data(), end) != LoadLittle<uint64_t>(bytes.data() + end) ||
-      LoadLittle<uint64_t>(at) != fingerprint) {
-    return {};
-  }
+bool Exists(const StoreReader& store, const EntryEdit& edit) {
+  const TableGeometry& geometry = store.geometry(edit.table);
+  const int32_t limit = EntryLimit(geometry.entry());
+  return edit.neuron < geometry.neurons() && edit.chunk < geometry.chunks() &&
+         edit.code < geometry.codes(edit.chunk) && edit.value >= -limit && edit.value <= limit;
+}
+
+// The tables of a checkpoint's body, which must be the first of `order` and have such entries;
+// empty otherwise, which costs time only.
+std::vector<WalkTable> ReadTables(std::string_view body, const StoreReader& store,
+                                  absl::Span<const uint32_t> order) {
+  constexpr size_t kEditBytes = 16, kTableBytes = sizeof(uint32_t) + sizeof(uint64_t);
+  if (body.size() < sizeof(uint64_t)) return {};
+  const auto count = LoadLittle<uint64_t>(body.data());
+  if (count > order.size()) return {};
+  body.remove_prefix(sizeof(uint64_t));
   std::vector<WalkTable> tables;
-  const auto count = LoadLittle<uint64_t>(at + sizeof(uint64_t));
-  size_t place = kHeader;
   for (uint64_t t = 0; t < count; ++t) {
-    if (end - place < sizeof(uint32_t) + sizeof(uint64_t)) return {};
-    WalkTable table{.table = LoadLittle<uint32_t>(bytes.data() + place), .edits = {}};
-    const auto edits = LoadLittle<uint64_t>(bytes.data() + place + sizeof(uint32_t));
-    place += sizeof(uint32_t) + sizeof(uint64_t);
-    if ((end - place) / kEditBytes < edits) return {};
-    for (uint64_t i = 0; i < edits; ++i, place += kEditBytes) {
-      const char* from = bytes.data() + place;
+    if (body.size() < kTableBytes || LoadLittle<uint32_t>(body.data()) != order[t]) return {};
+    const auto edits = LoadLittle<uint64_t>(body.data() + sizeof(uint32_t));
+    body.remove_prefix(kTableBytes);
+    if (body.size() / kEditBytes < edits) return {};
+    WalkTable& table = tables.emplace_back(WalkTable{.table = order[t], .edits = {}});
+    table.edits.reserve(edits);
+    for (uint64_t i = 0; i < edits; ++i, body.remove_prefix(kEditBytes)) {
+      const char* from = body.data();
       table.edits.push_back({.table = table.table,
                              .neuron = LoadLittle<uint32_t>(from),
                              .chunk = LoadLittle<uint32_t>(from + 4),
                              .code = LoadLittle<uint32_t>(from + 8),
                              .value = LoadLittle<int32_t>(from + 12)});
+      if (!Exists(store, table.edits.back())) return {};
     }
-    tables.push_back(std::move(table));
   }
   return tables;
 }
@@ -102,6 +97,7 @@ class Reconstruction {
   const TuneOptions& options_;
   TunedStore from_;
   std::vector<bool> trained_;
+  std::vector<uint32_t> order_;  // of the tables, as they run
   WalkOptions walk_;
   std::vector<std::string> checkpoints_;
   WalkResult best_;
@@ -130,6 +126,9 @@ absl::Status Reconstruction::Open() {
   LUTDB_ASSIGN_OR_RETURN(const Graph graph, from_.store->LoadGraph());
   if (!graph.is_language_model()) {
     return InvalidArgument("this is not a language model: tune it on rows with --objective task");
+  }
+  for (const Op& op : graph.ops) {
+    if (op.kind == OpKind::kTable) order_.push_back(op.table);
   }
   return SetWindows(graph);
 }
@@ -184,13 +183,11 @@ absl::StatusOr<WalkResult> Reconstruction::Fit(bool own_targets) {
   std::vector<WalkTable> known;
   std::string checkpoint;
   if (options_.commit) {
-    const std::string folder = JoinPath(path_, "tune");
-    LUTDB_RETURN_IF_ERROR(MakeDirectory(folder));
-    checkpoint = JoinPath(folder, fmt::format("{:016x}.ckpt", fingerprint));
+    LUTDB_ASSIGN_OR_RETURN(checkpoint,
+                           CheckpointPath(path_, options_.branch, from_.head, fingerprint));
     checkpoints_.push_back(checkpoint);
-    if (PathExists(checkpoint)) {
-      LUTDB_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(checkpoint, kCheckpointBytesMax));
-      known = ParseTables(bytes, fingerprint);
+    if (const auto file = Checkpoint::Open(checkpoint, kMagic, fingerprint); file.has_value()) {
+      known = ReadTables(file->body(), *from_.store, order_);
       report_.resumed = report_.resumed || !known.empty();
     }
   }
@@ -214,7 +211,9 @@ absl::StatusOr<WalkResult> Reconstruction::Fit(bool own_targets) {
   return WalkLayers(*from_.store, *from_.entries, ids_, walk, std::move(known),
                     [&](const std::vector<WalkTable>& tables) {
                       if (checkpoint.empty()) return absl::OkStatus();
-                      return WriteFileAtomically(checkpoint, SerializeTables(tables, fingerprint));
+                      return WriteCheckpoint(
+                          checkpoint, kMagic, fingerprint,
+                          [&](CheckpointWriter& writer) { WriteTables(tables, writer); });
                     });
 }
 
@@ -225,20 +224,15 @@ void Reconstruction::Split(const WalkResult& walk, TuneMeasure* train, TuneMeasu
 }
 
 absl::Status Reconstruction::Finish() {
+  for (const WalkTable& table : best_.tables) report_.entries_changed += table.edits.size();
   std::vector<EntryEdit> edits;
-  for (const WalkTable& table : best_.tables) {
+  edits.reserve(report_.entries_changed);
+  for (WalkTable& table : best_.tables) {
     edits.insert(edits.end(), table.edits.begin(), table.edits.end());
+    std::vector<EntryEdit>().swap(table.edits);  // a commit needs memory, too
   }
-  report_.entries_changed = edits.size();
   report_.improved = report_.valid_after.loss < report_.valid_before.loss;
-  if (report_.improved && options_.commit && !edits.empty()) {
-    LUTDB_ASSIGN_OR_RETURN(report_.commit,
-                           CommitTuned(path_, options_, from_.head, edits, report_));
-  }
-  for (const std::string& checkpoint : checkpoints_) {
-    LUTDB_RETURN_IF_ERROR(RemovePath(checkpoint));
-  }
-  return absl::OkStatus();
+  return FinishTuned(path_, options_, from_.head, edits, checkpoints_, &report_);
 }
 
 absl::StatusOr<TuneReport> Reconstruction::Go() {

@@ -12,7 +12,6 @@
 namespace lutdb {
 namespace {
 
-constexpr uint64_t kCheckpointBytesMax = uint64_t{16} << 30;
 constexpr double kDivergedFactor = 10;  // of the loss it began with, or that of a constant answer
 constexpr double kLastRate = 0.01;      // of the learning rate, at the end of the cosine
 
@@ -30,12 +29,12 @@ class Run {
         options_(options),
         checkpoint_(std::move(checkpoint)),
         fingerprint_(fingerprint),
-        start_(CopyEntries(*network)) {}
+        start_(options.search > 1 ? CopyEntries(*network) : TuneEntries()) {}
 
   absl::StatusOr<TuneRunResult> Go();
 
  private:
-  absl::Status Resume();
+  void Resume();
   absl::Status Save(bool now);
   void BeginTrial();
   void EndTrial();
@@ -52,35 +51,34 @@ class Run {
   const TuneOptions& options_;
   const std::string checkpoint_;
   const uint64_t fingerprint_;
-  const TuneEntries start_;
+  const TuneEntries start_;  // of every trial; empty when there is one, which begins there
   TuneState state_;
   bool resumed_ = false;
   bool diverged_ = false;
   Clock::time_point begin_ = Clock::now(), saved_ = Clock::now();
 };
 
-absl::Status Run::Resume() {
-  if (checkpoint_.empty() || !PathExists(checkpoint_)) return absl::OkStatus();
-  LUTDB_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(checkpoint_, kCheckpointBytesMax));
-  absl::StatusOr<TuneState> state = ParseState(bytes, fingerprint_, network_);
+void Run::Resume() {
+  if (checkpoint_.empty()) return;
+  const auto checkpoint = Checkpoint::Open(checkpoint_, kStateMagic, fingerprint_);
+  if (!checkpoint.has_value()) return;
+  absl::StatusOr<TuneState> state = ReadState(checkpoint->body(), &network_, &trainer_.moments());
   if (!state.ok()) {
     // Nothing is lost but time: the run begins again.
-    return absl::OkStatus();
+    BeginTrial();
+    return;
   }
   state_ = *std::move(state);
-  PutEntries(state_.entries, &network_);
-  trainer_.moments() = state_.moments;
   resumed_ = true;
-  return absl::OkStatus();
 }
 
 absl::Status Run::Save(bool now) {
   if (checkpoint_.empty()) return absl::OkStatus();
   const double passed = std::chrono::duration<double>(Clock::now() - saved_).count();
   if (!now && passed < options_.checkpoint_seconds) return absl::OkStatus();
-  state_.entries = CopyEntries(network_);
-  state_.moments = trainer_.moments();
-  LUTDB_RETURN_IF_ERROR(WriteFileAtomically(checkpoint_, SerializeState(state_, fingerprint_)));
+  LUTDB_RETURN_IF_ERROR(WriteCheckpoint(
+      checkpoint_, kStateMagic, fingerprint_,
+      [&](CheckpointWriter& writer) { WriteState(state_, network_, trainer_.moments(), writer); }));
   saved_ = Clock::now();
   return absl::OkStatus();
 }
@@ -103,7 +101,7 @@ void Run::EndTrial() {
     state_.winner_loss = state_.best_loss;
     state_.winner_epochs = state_.epoch;
     state_.winner_steps = state_.steps;
-    state_.winner_entries = state_.best;
+    state_.winner_entries = std::move(state_.best);
   }
   ++state_.trial;
   BeginTrial();
@@ -169,6 +167,7 @@ absl::Status Run::Judge(double train_loss) {
   if (state_.best.empty() || valid.loss < state_.best_loss) {
     state_.best_loss = valid.loss;
     state_.best_epoch = state_.epoch;
+    state_.best.clear();  // its memory goes to the copy
     state_.best = CopyEntries(network_);
   }
   if (options_.progress) {
@@ -211,7 +210,7 @@ absl::Status Run::Trial() {
 
 absl::StatusOr<TuneRunResult> Run::Go() {
   BeginTrial();
-  LUTDB_RETURN_IF_ERROR(Resume());
+  Resume();
   const uint32_t trials = std::max(1u, options_.search);
   std::string stopped;
   while (state_.trial < trials) {
@@ -230,7 +229,7 @@ absl::StatusOr<TuneRunResult> Run::Go() {
         options_.learning_rate);
   }
   const TuneOptions winner = TrialOptions(options_, state_.winner);
-  return TuneRunResult{.entries = state_.winner_entries,
+  return TuneRunResult{.entries = std::move(state_.winner_entries),
                        .regularity = winner.regularity,
                        .learning_rate = winner.learning_rate,
                        .epochs = state_.winner_epochs,

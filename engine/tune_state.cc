@@ -1,28 +1,26 @@
 #include "engine/tune_state.h"
 
 #include <cstring>
+#include <utility>
 
 #include "base/bytes.h"
 #include "base/status.h"
-#include "coding/hash.h"
 
 namespace lutdb {
 namespace {
 
-constexpr char kMagic[] = "lutdb-tune-1\n";  // without its final zero
-
 template <typename T>
-void AppendArray(const std::vector<T>& items, std::string* to) {
-  AppendLittle<uint64_t>(items.size(), to);
-  to->append(reinterpret_cast<const char*>(items.data()), items.size() * sizeof(T));
+void WriteArray(const std::vector<T>& items, CheckpointWriter& to) {
+  to.Number<uint64_t>(items.size());
+  to.Bytes(items.data(), items.size() * sizeof(T));
 }
 
-void AppendEntries(const TuneEntries& entries, std::string* to) {
-  AppendLittle<uint64_t>(entries.size(), to);
-  for (const std::vector<float>& table : entries) AppendArray(table, to);
+void WriteEntries(const TuneEntries& entries, CheckpointWriter& to) {
+  to.Number<uint64_t>(entries.size());
+  for (const std::vector<float>& table : entries) WriteArray(table, to);
 }
 
-// Reads what Append wrote; every length is checked against what is left and what is expected.
+// Reads what was written; every length is checked against what is left and what is expected.
 class Parser {
  public:
   explicit Parser(std::string_view bytes) : bytes_(bytes) {}
@@ -39,19 +37,17 @@ class Parser {
     return value;
   }
 
-  // Of `size` items, or none.
+  // Of `size` items, or it is no good.
   template <typename T>
-  std::vector<T> Array(size_t size) {
+  void Array(size_t size, std::vector<T>* items) {
     const auto count = Number<uint64_t>();
-    std::vector<T> items;
-    if (!good_ || (count != size && count != 0) || bytes_.size() < count * sizeof(T)) {
+    if (!good_ || count != size || bytes_.size() / sizeof(T) < count) {
       good_ = false;
-      return items;
+      return;
     }
-    items.resize(count);
-    std::memcpy(items.data(), bytes_.data(), count * sizeof(T));
+    items->resize(count);
+    if (count > 0) std::memcpy(items->data(), bytes_.data(), count * sizeof(T));
     bytes_.remove_prefix(count * sizeof(T));
-    return items;
   }
 
   std::string Text() {
@@ -65,18 +61,22 @@ class Parser {
     return text;
   }
 
+  // Of every table, or none at all.
   TuneEntries Entries(const TuneNetwork& network) {
     TuneEntries entries;
     const auto count = Number<uint64_t>();
     if (count != 0 && count != network.tables.size()) good_ = false;
     for (uint64_t t = 0; good_ && t < count; ++t) {
-      entries.push_back(Array<float>(network.tables[t].entries.size()));
+      Array(TrainedSize(network.tables[t]), &entries.emplace_back());
     }
     return entries;
   }
 
   bool done() const { return good_ && bytes_.empty(); }
-  bool good() const { return good_; }
+
+  static size_t TrainedSize(const TuneTable& table) {
+    return table.trained ? table.entries.size() : 0;
+  }
 
  private:
   std::string_view bytes_;
@@ -99,47 +99,45 @@ void PutEntries(const TuneEntries& entries, TuneNetwork* network) {
   }
 }
 
-std::string SerializeState(const TuneState& state, uint64_t fingerprint) {
-  std::string bytes(kMagic);
-  AppendLittle(fingerprint, &bytes);
-  AppendLittle(state.trial, &bytes);
-  AppendLittle(state.epoch, &bytes);
-  AppendLittle(state.steps, &bytes);
-  AppendLittle(state.steps_all, &bytes);
-  AppendLittle(state.best_loss, &bytes);
-  AppendLittle(state.best_epoch, &bytes);
-  AppendLittle(state.first_loss, &bytes);
-  AppendLittle<uint8_t>(state.has_winner ? 1 : 0, &bytes);
-  AppendLittle(state.winner, &bytes);
-  AppendLittle(state.winner_loss, &bytes);
-  AppendLittle(state.winner_epochs, &bytes);
-  AppendLittle(state.winner_steps, &bytes);
-  AppendLittle<uint64_t>(state.stopped.size(), &bytes);
-  bytes += state.stopped;
-  AppendEntries(state.entries, &bytes);
-  AppendEntries(state.best, &bytes);
-  AppendEntries(state.winner_entries, &bytes);
-  for (const TuneMoments& moments : state.moments) {
-    AppendArray(moments.first, &bytes);
-    AppendArray(moments.second, &bytes);
-    AppendArray(moments.count, &bytes);
+void PutEntries(TuneEntries&& entries, TuneNetwork* network) {
+  for (size_t t = 0; t < entries.size(); ++t) {
+    if (!entries[t].empty()) network->tables[t].entries = std::move(entries[t]);
   }
-  AppendLittle(Hash64Of(bytes.data(), bytes.size()), &bytes);
-  return bytes;
 }
 
-absl::StatusOr<TuneState> ParseState(std::string_view bytes, uint64_t fingerprint,
-                                     const TuneNetwork& network) {
-  constexpr size_t kMagicBytes = sizeof(kMagic) - 1;
-  if (bytes.size() < kMagicBytes + 16 || bytes.substr(0, kMagicBytes) != kMagic) {
-    return DataLoss("not a checkpoint of tune");
+void WriteState(const TuneState& state, const TuneNetwork& network,
+                const std::vector<TuneMoments>& moments, CheckpointWriter& writer) {
+  writer.Number(state.trial);
+  writer.Number(state.epoch);
+  writer.Number(state.steps);
+  writer.Number(state.steps_all);
+  writer.Number(state.best_loss);
+  writer.Number(state.best_epoch);
+  writer.Number(state.first_loss);
+  writer.Number<uint8_t>(state.has_winner ? 1 : 0);
+  writer.Number(state.winner);
+  writer.Number(state.winner_loss);
+  writer.Number(state.winner_epochs);
+  writer.Number(state.winner_steps);
+  writer.Number<uint64_t>(state.stopped.size());
+  writer.Bytes(state.stopped.data(), state.stopped.size());
+  writer.Number<uint64_t>(network.tables.size());
+  static const std::vector<float> kNoEntries;
+  for (const TuneTable& table : network.tables) {
+    WriteArray(table.trained ? table.entries : kNoEntries, writer);
   }
-  const size_t body = bytes.size() - sizeof(uint64_t);
-  if (Hash64Of(bytes.data(), body) != LoadLittle<uint64_t>(bytes.data() + body)) {
-    return DataLoss("the checkpoint is damaged");
+  WriteEntries(state.best, writer);
+  WriteEntries(state.winner_entries, writer);
+  for (const TuneMoments& of_table : moments) {
+    WriteArray(of_table.first, writer);
+    WriteArray(of_table.second, writer);
+    WriteArray(of_table.count, writer);
   }
-  Parser parser(bytes.substr(kMagicBytes, body - kMagicBytes));
-  if (parser.Number<uint64_t>() != fingerprint) return NotFound("a checkpoint of another run");
+}
+
+absl::StatusOr<TuneState> ReadState(std::string_view body, TuneNetwork* network,
+                                    std::vector<TuneMoments>* moments) {
+  Parser parser(body);
   TuneState state;
   state.trial = parser.Number<uint32_t>();
   state.epoch = parser.Number<uint32_t>();
@@ -154,17 +152,19 @@ absl::StatusOr<TuneState> ParseState(std::string_view bytes, uint64_t fingerprin
   state.winner_epochs = parser.Number<uint32_t>();
   state.winner_steps = parser.Number<uint64_t>();
   state.stopped = parser.Text();
-  state.entries = parser.Entries(network);
-  state.best = parser.Entries(network);
-  state.winner_entries = parser.Entries(network);
-  for (const TuneTable& table : network.tables) {
-    TuneMoments moments;
-    moments.first = parser.Array<float>(table.entries.size());
-    moments.second = parser.Array<float>(table.entries.size());
-    moments.count = parser.Array<uint32_t>(table.rows());
-    state.moments.push_back(std::move(moments));
+  TuneEntries entries = parser.Entries(*network);
+  state.best = parser.Entries(*network);
+  state.winner_entries = parser.Entries(*network);
+  for (size_t t = 0; t < moments->size(); ++t) {
+    const TuneTable& table = network->tables[t];
+    parser.Array(Parser::TrainedSize(table), &(*moments)[t].first);
+    parser.Array(Parser::TrainedSize(table), &(*moments)[t].second);
+    parser.Array(table.trained ? table.rows() : 0, &(*moments)[t].count);
   }
-  if (!parser.done()) return DataLoss("the checkpoint does not fit this store");
+  if (!parser.done() || entries.empty() || state.has_winner == state.winner_entries.empty()) {
+    return DataLoss("the checkpoint does not fit this store");
+  }
+  PutEntries(std::move(entries), network);
   return state;
 }
 

@@ -1,8 +1,7 @@
 // Everything a run of training is, between two epochs: what a checkpoint holds.
 //
-// A checkpoint names the run (store, commit, data, options) by a fingerprint; resuming from it
-// gives bit for bit what the run would have given uninterrupted. Written atomically, so that a
-// killed run leaves the last whole one.
+// Resuming from it gives bit for bit what the run would have given uninterrupted. Written
+// atomically, so that a killed run leaves the last whole one.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +10,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "engine/tune_checkpoint.h"
 #include "engine/tune_network.h"
 #include "engine/tune_update.h"
 
@@ -20,6 +20,9 @@ namespace lutdb {
 using TuneEntries = std::vector<std::vector<float>>;
 TuneEntries CopyEntries(const TuneNetwork& network);
 void PutEntries(const TuneEntries& entries, TuneNetwork* network);
+void PutEntries(TuneEntries&& entries, TuneNetwork* network);
+
+inline constexpr char kStateMagic[] = "lutdb-tune-1\n";
 
 struct TuneState {
   uint32_t trial = 0;  // of a search; the one that is running
@@ -29,9 +32,7 @@ struct TuneState {
   double best_loss = 0;  // validation, of this trial; valid once epoch > 0
   uint32_t best_epoch = 0;
   double first_loss = 0;  // training, of the first epoch of this trial
-  TuneEntries entries;    // now
   TuneEntries best;       // at best_epoch
-  std::vector<TuneMoments> moments;
   // Of the trials before.
   bool has_winner = false;
   uint32_t winner = 0;
@@ -42,10 +43,12 @@ struct TuneState {
   TuneEntries winner_entries;
 };
 
-std::string SerializeState(const TuneState& state, uint64_t fingerprint);
-// NotFound when the bytes belong to another run, DataLoss when they are damaged or do not fit the
-// network.
-absl::StatusOr<TuneState> ParseState(std::string_view bytes, uint64_t fingerprint,
-                                     const TuneNetwork& network);
+// The body of a checkpoint: the state, the network's entries and their moments as they are now.
+void WriteState(const TuneState& state, const TuneNetwork& network,
+                const std::vector<TuneMoments>& moments, CheckpointWriter& writer);
+// Reads what WriteState wrote into all three. DataLoss when it does not fit the network, whose
+// entries are then as before; the moments are undefined.
+absl::StatusOr<TuneState> ReadState(std::string_view body, TuneNetwork* network,
+                                    std::vector<TuneMoments>* moments);
 
 }  // namespace lutdb

@@ -103,8 +103,9 @@ struct TuneReport {
 // error otherwise. Trains on split.train, decides on split.valid. InvalidArgument for data that
 // does not fit the network, fewer rows than a batch or options that make no sense;
 // FailedPrecondition for a network that cannot be trained so, constant inputs or a run that
-// diverges; Aborted when the branch moved meanwhile (nothing is committed, the checkpoint is kept);
-// Cancelled when interrupted, ResourceExhausted when a table is too large to train in memory.
+// diverges; Aborted when the branch moved meanwhile (nothing is committed, no checkpoint is kept);
+// Cancelled when interrupted, ResourceExhausted when training and committing the entries would take
+// more than half of the usable memory.
 absl::StatusOr<TuneReport> TuneRowsOf(const std::string& store, const Dataset& data,
                                       const RowSplit& split, const TuneOptions& options);
 

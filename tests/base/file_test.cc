@@ -65,6 +65,22 @@ TEST(WriteFileAtomically, ReplacesAndLeavesNoTemporaryFile) {
   EXPECT_FALSE(PathExists(scratch / "a.tmp"));
 }
 
+TEST(WriteFileAtomically, TakesPieces) {
+  const ScratchDirectory scratch;
+  const auto write = [](const AppendBytes& append) {
+    const absl::Status status = append("one, ");
+    return status.ok() ? append("two") : status;
+  };
+  ASSERT_TRUE(WriteFileAtomically(scratch / "a", write).ok());
+  const auto fail = [](const AppendBytes& append) {
+    (void)append("three");
+    return absl::CancelledError("enough");
+  };
+  EXPECT_TRUE(absl::IsCancelled(WriteFileAtomically(scratch / "a", fail)));
+  EXPECT_EQ(*ReadFile(scratch / "a", 100), "one, two");
+  EXPECT_FALSE(PathExists(scratch / "a.tmp"));
+}
+
 TEST(WriteFileAtomically, KeepsTheOldBytesWhenItFails) {
   const ScratchDirectory scratch;
   EXPECT_EQ(WriteFileAtomically(scratch / "no/such", "x").code(), absl::StatusCode::kNotFound);

@@ -264,6 +264,7 @@ TEST_F(Tune, ABranchThatMovedMeanwhileIsLeftAlone) {
   EXPECT_EQ(result.exit_code, 1);
   EXPECT_NE(result.err.find("others committed to 'main'"), std::string::npos) << result.err;
   EXPECT_EQ(Hash(store), by_hand);
+  EXPECT_TRUE(std::filesystem::is_empty(folder));  // nothing will ever go on from there
   EXPECT_EQ(RunJson({"log", store, "--json"})["commits"].size(), 1u);
 }
 

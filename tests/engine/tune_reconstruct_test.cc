@@ -8,6 +8,10 @@
 #include <filesystem>
 #include <map>
 
+#include "base/bytes.h"
+#include "base/file.h"
+#include "coding/hash.h"
+#include "lutdb/history.h"
 #include "lutdb/store.h"
 #include "lutdb/tune.h"
 #include "tests/engine/built_models.h"
@@ -144,6 +148,50 @@ TEST_F(TuneReconstruct, DamagedCheckpointsAreNotUsed) {
   ASSERT_TRUE(report.ok()) << Message(report.status());
   EXPECT_FALSE(report->resumed);
   EXPECT_EQ(Entries(cut), Entries(whole));
+}
+
+// One with a good hash, whose first edit is of a neuron, chunk or code that its table has not, or
+// whose tables are others'.
+TEST_F(TuneReconstruct, CheckpointsOfEntriesThatDoNotExistAreNotUsed) {
+  constexpr size_t kTableAt = 13 + 8 + 8, kEditAt = kTableAt + 4 + 8;
+  const std::string whole = Fresh("whole.lut");
+  ASSERT_TRUE(ReconstructTokens(whole, ids_, reconstruct_, OneThread()).ok());
+  for (const size_t at : {kTableAt, kEditAt, kEditAt + 4, kEditAt + 8, kEditAt + 12}) {
+    const std::string cut = Fresh("cut" + std::to_string(at) + ".lut");
+    std::atomic<bool> cancel = false;
+    TuneOptions options = OneThread();
+    options.cancel = &cancel;
+    options.progress = [&](const TuneProgress&) { cancel = true; };
+    ASSERT_TRUE(absl::IsCancelled(ReconstructTokens(cut, ids_, reconstruct_, options).status()));
+    for (const auto& file : std::filesystem::directory_iterator(cut + "/tune")) {
+      std::string bytes = *ReadFile(file.path(), 1 << 30);
+      ASSERT_GT(bytes.size(), kEditAt + 16 + 8);
+      bytes[at + 2] = 0x55;  // millions
+      bytes.resize(bytes.size() - 8);
+      AppendLittle(Hash64Of(bytes.data(), bytes.size()), &bytes);
+      ASSERT_TRUE(WriteFileAtomically(file.path(), bytes).ok());
+    }
+    const auto report = ReconstructTokens(cut, ids_, reconstruct_, OneThread());
+    ASSERT_TRUE(report.ok()) << Message(report.status());
+    EXPECT_FALSE(report->resumed) << at;
+    EXPECT_EQ(Entries(cut), Entries(whole)) << at;
+  }
+}
+
+// Nothing goes on from the checkpoints of a branch that moved.
+TEST_F(TuneReconstruct, ABranchThatMovedKeepsNoCheckpoint) {
+  const std::string store = Fresh("moved.lut");
+  TuneOptions options = OneThread();
+  bool moved = false;
+  options.progress = [&](const TuneProgress&) {
+    if (std::exchange(moved, true)) return;
+    auto history = History::Open(store, {.write = true});
+    ASSERT_TRUE(history.ok()) << Message(history.status());
+    ASSERT_TRUE((*history)->Commit("main", {{.value = 17}}, {.message = "by hand"}).ok());
+  };
+  const auto report = ReconstructTokens(store, ids_, reconstruct_, options);
+  EXPECT_TRUE(absl::IsAborted(report.status())) << report.status();
+  EXPECT_TRUE(std::filesystem::is_empty(store + "/tune"));
 }
 
 }  // namespace

@@ -104,6 +104,49 @@ TEST_F(TuneRun, CheckpointsOfOtherRunsAndDamagedOnesAreNotUsed) {
   EXPECT_EQ(damaged->entries, fresh->entries);
 }
 
+// Whatever lies where the checkpoint goes is replaced: a file larger than any checkpoint, and one
+// with the right fingerprint and hash whose arrays are not this network's.
+TEST_F(TuneRun, FilesThatAreNoCheckpointsAreReplaced) {
+  options_.epochs = 3;
+  const auto fresh = Run("");
+  ASSERT_TRUE(WriteFileAtomically(checkpoint_, kStateMagic).ok());
+  std::filesystem::resize_file(checkpoint_, uintmax_t{17} << 30);  // holes: it takes no room
+  const auto after_large = Run(checkpoint_);
+  ASSERT_TRUE(after_large.ok()) << after_large.status();
+  EXPECT_FALSE(after_large->resumed);
+  EXPECT_LT(std::filesystem::file_size(checkpoint_), 1u << 20);
+
+  const TuneNetwork network = TwoTables(3, 4, 1, 15);
+  const std::vector<TuneMoments> none(network.tables.size());  // not a number for any entry
+  const auto write = [&](CheckpointWriter& writer) { WriteState({}, network, none, writer); };
+  ASSERT_TRUE(WriteCheckpoint(checkpoint_, kStateMagic, 1, write).ok());
+  const auto after_crafted = Run(checkpoint_);
+  ASSERT_TRUE(after_crafted.ok()) << after_crafted.status();
+  EXPECT_FALSE(after_crafted->resumed);
+  EXPECT_EQ(after_crafted->entries, fresh->entries);
+}
+
+TEST_F(TuneRun, CheckpointsOfCommitsThatTheBranchLeftAreRemoved) {
+  const std::string a(32, 'a'), b(32, 'b');
+  std::vector<std::string> paths;
+  for (const auto& [branch, head] : {std::pair("main", ""), {"main-2", ""}, {"main", a.c_str()}}) {
+    const auto path = CheckpointPath(folder_, branch, head, 7);
+    ASSERT_TRUE(path.ok()) << path.status();
+    ASSERT_TRUE(WriteFileAtomically(*path, "x").ok());
+    paths.push_back(*path);
+  }
+  EXPECT_FALSE(PathExists(paths[0]));
+  ASSERT_TRUE(CheckpointPath(folder_, "main", a, 8).ok());
+  EXPECT_TRUE(PathExists(paths[2]));
+  ASSERT_TRUE(WriteFileAtomically(paths[2] + ".tmp.tmp", "mine").ok());
+  ASSERT_TRUE(CopyFile(paths[2], paths[2] + ".tmp").ok());
+  ASSERT_TRUE(CheckpointPath(folder_, "main", b, 7).ok());
+  EXPECT_FALSE(PathExists(paths[2]));
+  EXPECT_FALSE(PathExists(paths[2] + ".tmp"));
+  EXPECT_TRUE(PathExists(paths[2] + ".tmp.tmp"));
+  EXPECT_TRUE(PathExists(paths[1]));
+}
+
 TEST_F(TuneRun, ASearchIsNeverWorseThanTheSettingsGiven) {
   const auto given = Run("");
   options_.search = 6;
