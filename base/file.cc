@@ -155,6 +155,12 @@ std::unique_ptr<FileLock> FileLock::ShareDirectory(const std::string& path) {
   return std::unique_ptr<FileLock>(new FileLock(directory.release()));
 }
 
+bool FileLock::IsShared(const std::string& path) {
+  const Descriptor directory(OpenRetrying(path, O_RDONLY | O_DIRECTORY, 0));
+  return directory.valid() && ::flock(directory.get(), LOCK_EX | LOCK_NB) != 0 &&
+         errno == EWOULDBLOCK;
+}
+
 bool FileLock::IsUnshared(const std::string& path) {
   const Descriptor directory(OpenRetrying(path, O_RDONLY | O_DIRECTORY, 0));
   return directory.valid() && ::flock(directory.get(), LOCK_EX | LOCK_NB) == 0;
@@ -170,6 +176,19 @@ bool PathExists(const std::string& path) {
 bool IsDirectory(const std::string& path) {
   struct stat info;
   return ::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+absl::StatusOr<std::vector<std::string>> ListDirectory(const std::string& path) {
+  std::vector<std::string> names;
+  std::error_code error;
+  // Not by a range-for, whose steps throw.
+  for (std::filesystem::directory_iterator at(path, error), end; !error && at != end;
+       at.increment(error)) {
+    names.push_back(at->path().filename());
+  }
+  if (error) return SystemError(error.value(), "list", path);
+  std::sort(names.begin(), names.end());
+  return names;
 }
 
 absl::StatusOr<std::string> ReadFile(const std::string& path, uint64_t bytes_max) {
@@ -257,11 +276,12 @@ absl::Status CopyFile(const std::string& from, const std::string& to) {
 }
 
 bool CanLink(const std::string& file, const std::string& directory) {
-  const std::string link = JoinPath(directory, fmt::format(".link.{}", ::getpid()));
-  ::unlink(link.c_str());
-  if (::link(file.c_str(), link.c_str()) != 0) return false;
-  ::unlink(link.c_str());
-  return true;
+  // By trying, under a name that another process may be trying as well.
+  for (int number = 0;; ++number) {
+    const std::string link = JoinPath(directory, fmt::format(".link.{}.{}", ::getpid(), number));
+    if (::link(file.c_str(), link.c_str()) == 0) return ::unlink(link.c_str()) == 0;
+    if (errno != EEXIST) return false;
+  }
 }
 
 absl::Status RemovePath(const std::string& path) {

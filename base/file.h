@@ -10,6 +10,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/statusor.h"
 
@@ -50,7 +51,9 @@ class FileLock {
   // A shared lock on a directory, which says that it is in use and keeps nobody waiting. Null where
   // the file system has no locks.
   static std::unique_ptr<FileLock> ShareDirectory(const std::string& path);
-  // Whether nobody shares the directory.
+  // Whether somebody is known to share the directory; whether nobody is known to. Neither where the
+  // file system has no locks.
+  static bool IsShared(const std::string& path);
   static bool IsUnshared(const std::string& path);
   ~FileLock();
   FileLock(const FileLock&) = delete;
@@ -63,6 +66,8 @@ class FileLock {
 
 bool PathExists(const std::string& path);
 bool IsDirectory(const std::string& path);
+// Names of what lies in a directory, sorted.
+absl::StatusOr<std::vector<std::string>> ListDirectory(const std::string& path);
 
 // Reads a whole regular file of at most bytes_max bytes; ResourceExhausted beyond that.
 absl::StatusOr<std::string> ReadFile(const std::string& path, uint64_t bytes_max);

@@ -72,12 +72,12 @@ absl::StatusOr<std::unique_ptr<Rocks>> OpenHistory(const std::string& path,
 }
 
 absl::StatusOr<OpenedStore> OpenStore(const std::string& path, Access access,
-                                      const OpenOptions& options, std::unique_ptr<FileLock> lock) {
+                                      const OpenOptions& options, std::unique_ptr<FileLock>* held) {
   LUTDB_RETURN_IF_ERROR(CheckPresent(path));
   OpenedStore store;
   store.path = path;
-  store.lock = std::move(lock);
-  if (access == Access::kWrite && store.lock == nullptr) {
+  const bool locked = held != nullptr && *held != nullptr;
+  if (access == Access::kWrite && !locked) {
     LUTDB_ASSIGN_OR_RETURN(store.lock, FileLock::Acquire(LockPath(path), options.wait_seconds));
   }
   const auto open = [&] {
@@ -99,6 +99,7 @@ absl::StatusOr<OpenedStore> OpenStore(const std::string& path, Access access,
     return Error(manifest.status().code(), "{}: {}", path, Message(manifest.status()));
   }
   store.manifest = *std::move(manifest);
+  if (locked) store.lock = std::move(*held);
   return store;
 }
 

@@ -26,10 +26,11 @@ enum class Access { kRead, kWrite };
 // interrupted and how to resume it. DataLoss when the manifest is damaged, Unimplemented when it is
 // of a newer format version, FailedPrecondition when a writer holds the lock beyond the wait. A
 // store whose manifest can be read opens although SST files are damaged or missing: reading what is
-// in them is DataLoss. lock: the writer's, if the caller has it already.
+// in them is DataLoss. held: the writer's lock, if the caller has it already; taken from it when
+// the store opens.
 absl::StatusOr<OpenedStore> OpenStore(const std::string& path, Access access,
                                       const OpenOptions& options,
-                                      std::unique_ptr<FileLock> lock = nullptr);
+                                      std::unique_ptr<FileLock>* held = nullptr);
 
 // The history of a store alone, as of now; for readers that follow a branch. Errors of OpenStore.
 absl::StatusOr<std::unique_ptr<Rocks>> OpenHistory(const std::string& path,

@@ -76,9 +76,7 @@ rocksdb::ColumnFamilyOptions FamilyOptions(Family family,
     options.level0_slowdown_writes_trigger = 1 << 20;
     options.level0_stop_writes_trigger = 1 << 20;
   } else {
-    // Who opens the database to read replays what the log holds, so that is kept short: a reader of
-    // another process does so for every commit it follows.
-    options.write_buffer_size = 2 << 20;
+    options.write_buffer_size = 16 << 20;
   }
   return options;
 }

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <filesystem>
 
 #include "base/file.h"
 #include "base/status.h"
@@ -24,13 +23,15 @@ std::string GenerationText(uint32_t generation) {
 absl::StatusOr<uint32_t> ReadGeneration(const std::string& store) {
   constexpr uint64_t kBytesMax = 64;
   const std::string path = GenerationFile(store);
-  const auto text = ReadFile(path, kBytesMax);
-  const bool absent = text.status().code() == absl::StatusCode::kNotFound;
-  if (!text.ok() && !absent) return text.status();
-  if (absent) {
+  auto text = ReadFile(path, kBytesMax);
+  if (absl::IsNotFound(text.status())) {
     const std::vector<uint32_t> there = ListGenerations(store);
     if (there.empty() || there.back() == 1) return 1;
-  } else {
+    text = ReadFile(path, kBytesMax);  // written meanwhile, before there was a second generation
+  }
+  const bool absent = absl::IsNotFound(text.status());
+  if (!text.ok() && !absent) return text.status();
+  if (!absent) {
     uint32_t generation = 0;
     (void)std::from_chars(text->data(), text->data() + text->size(), generation);
     if (generation >= 1 && *text == GenerationText(generation)) return generation;
@@ -45,9 +46,9 @@ absl::StatusOr<uint32_t> ReadGeneration(const std::string& store) {
 
 std::vector<uint32_t> ListGenerations(const std::string& store) {
   std::vector<uint32_t> numbers;
-  std::error_code ignored;
-  for (const auto& entry : std::filesystem::directory_iterator(store, ignored)) {
-    const std::string name = entry.path().filename();
+  const auto names = ListDirectory(store);
+  if (!names.ok()) return numbers;  // opening what lies there says why
+  for (const std::string& name : *names) {
     uint32_t number = 0;
     if (name == "db") {
       numbers.push_back(1);

@@ -117,8 +117,14 @@ absl::Status ClassNumbering::Finish(const DataOptions& options, const DataShape&
   if (!order.empty()) {
     LUTDB_RETURN_IF_ERROR(CheckNames(order, shape));
   } else if (order = IndexNames(names_, shape.outputs); order.empty()) {
-    // Numbers that count from 0 and leave the network's range are wrong rather than names.
-    if (names_.size() != shape.outputs || !IndexNames(names_, 0).empty()) {
+    if (const auto all = IndexNames(names_, 0); !all.empty() && shape.outputs > 0) {
+      return InvalidArgument(
+          "{} has class {}, but the network tells {} apart, from 0 on; if these are names, list "
+          "them "
+          "in the order of its outputs with --classes",
+          data->source, all.back(), shape.outputs);
+    }
+    if (names_.size() != shape.outputs) {
       return InvalidArgument(
           "{} has {} classes ({}{}), but the network tells {} apart; list them in the order of its "
           "outputs with --classes",

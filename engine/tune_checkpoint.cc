@@ -11,7 +11,7 @@ namespace {
 constexpr size_t kIdDigits = 32;  // of a commit
 constexpr char kTemporary[] = ".tmp";
 
-// A branch name has any length, the rest of the file name has not: the branch can be told.
+// The rest of a file name has a fixed length: the branch can be told.
 std::string FileName(const std::string& branch, const std::string& head, uint64_t fingerprint) {
   return fmt::format("{}-{}-{:016x}.ckpt", branch,
                      head.empty() ? std::string(kIdDigits, '0') : head, fingerprint);

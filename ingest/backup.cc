@@ -15,6 +15,7 @@
 #include "db/manifest.h"
 #include "db/store_files.h"
 #include "ingest/copy_database.h"
+#include "ingest/parallel.h"
 #include "lutdb/build.h"
 
 namespace lutdb {
@@ -49,11 +50,14 @@ class Backup {
         options_(options),
         meter_(options.progress) {}
   ~Backup() {
-    if (!staged_.empty()) (void)RemovePath(staged_);
+    if (!staged_.empty()) (void)RemovePath(staged_);  // while it is in use: by nobody else
   }
 
-  // Whether there is anything of it under its name.
-  bool began() const { return began_; }
+  // Removes what there is of a copy that failed, unless an earlier one began it, on which a later
+  // one can go on.
+  void Discard(const absl::Status& status) const {
+    if (began_ && (!went_on_ || absl::IsDataLoss(status))) (void)RemovePath(copy_);
+  }
 
   absl::StatusOr<BackupReport> Make() {
     LUTDB_RETURN_IF_ERROR(Write());
@@ -63,6 +67,7 @@ class Backup {
       LUTDB_ASSIGN_OR_RETURN(const db::OpenedStore copy,
                              db::OpenStore(copy_, db::Access::kRead, {}));
       report.content_hash = copy.manifest.content_hash;
+      if (unchecked_) LUTDB_RETURN_IF_ERROR(CheckTables(*copy.rocks));
       copy.rocks->KeepCopies();
     }
     LUTDB_RETURN_IF_ERROR(SyncDirectory(database));
@@ -76,8 +81,9 @@ class Backup {
     db::OpenOptions open;
     open.wait_seconds = options_.wait_seconds;
     LUTDB_ASSIGN_OR_RETURN(db::OpenedStore opened, db::OpenStore(store_, db::Access::kWrite, open));
+    if (IsCancelled(options_.cancel)) return CancelledStatus();
     LUTDB_ASSIGN_OR_RETURN(const uint32_t generation, db::ReadGeneration(store_));
-    if (PathExists(copy_) && !FileLock::IsUnshared(copy_)) {
+    if (FileLock::IsShared(copy_)) {
       return FailedPrecondition(
           "another backup is writing {}: let it finish, or choose another name", copy_);
     }
@@ -86,18 +92,30 @@ class Backup {
     if (links || !CanLink(current, store_)) {
       LUTDB_RETURN_IF_ERROR(RemovePath(copy_));  // of a backup that was cut short
       began_ = true;
-      return Checkpoint(opened, generation, copy_);
+      unchecked_ = !links;  // RocksDB copies, and writers wait
+      LUTDB_RETURN_IF_ERROR(Checkpoint(opened, generation, copy_));
+      copy_in_use_ = FileLock::ShareDirectory(copy_);
+      return absl::OkStatus();
     }
     LUTDB_ASSIGN_OR_RETURN(staged_, StagingPlace(store_));
     LUTDB_RETURN_IF_ERROR(Checkpoint(opened, generation, staged_));
+    went_on_ = PathExists(copy_);
     LUTDB_RETURN_IF_ERROR(MakeDirectory(copy_));
     began_ = true;
     // Said before another backup, or gc, can become the store's writer.
-    const auto staged_in_use = FileLock::ShareDirectory(staged_);
-    const auto copy_in_use = FileLock::ShareDirectory(copy_);
+    staged_in_use_ = FileLock::ShareDirectory(staged_);
+    copy_in_use_ = FileLock::ShareDirectory(copy_);
     CrashPoint("backup.staged");
-    opened = {};  // writers go on
+    // Writers go on, once the database is closed: assignment would give the lock back first.
+    { const db::OpenedStore closed = std::move(opened); }
     return CopyStaged(generation);
+  }
+
+  static absl::Status CheckTables(const db::Rocks& rocks) {
+    for (const db::LiveFile& file : rocks.LiveFiles()) {
+      LUTDB_RETURN_IF_ERROR(db::VerifyTableFile(file));
+    }
+    return absl::OkStatus();
   }
 
   absl::Status CopyStaged(uint32_t generation) {
@@ -115,24 +133,23 @@ class Backup {
   }
 
   absl::Status RemoveAllBut(const std::string& database) const {
-    std::error_code error;
-    for (const auto& entry : fs::directory_iterator(copy_, error)) {
-      if (entry.path() != database) LUTDB_RETURN_IF_ERROR(RemovePath(entry.path()));
+    LUTDB_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectory(copy_));
+    for (const std::string& name : names) {
+      const std::string path = JoinPath(copy_, name);
+      if (path != database) LUTDB_RETURN_IF_ERROR(RemovePath(path));
     }
-    if (error) return Unavailable("{} cannot be listed: {}", copy_, error.message());
     return absl::OkStatus();
   }
 
   static absl::Status Count(const std::string& database, BackupReport* report) {
-    std::error_code error;
-    for (const auto& entry : fs::directory_iterator(database, error)) {
+    LUTDB_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectory(database));
+    for (const std::string& name : names) {
       struct stat status;
-      if (::stat(entry.path().c_str(), &status) != 0) continue;
+      if (::stat(JoinPath(database, name).c_str(), &status) != 0) continue;
       ++report->files;
       report->bytes += static_cast<uint64_t>(status.st_size);
       if (status.st_nlink > 1) report->linked_bytes += static_cast<uint64_t>(status.st_size);
     }
-    if (error) return Unavailable("{} cannot be listed: {}", database, error.message());
     return absl::OkStatus();
   }
 
@@ -142,6 +159,9 @@ class Backup {
   ProgressMeter meter_;
   std::string staged_;  // in the store; empty: the copy is the checkpoint
   bool began_ = false;
+  bool went_on_ = false;    // from what an earlier one has copied
+  bool unchecked_ = false;  // table files were not read since they were written
+  std::unique_ptr<FileLock> staged_in_use_, copy_in_use_;
 };
 
 // Whether a path that does not exist yet lies in the directory, links followed.
@@ -174,13 +194,13 @@ absl::StatusOr<BackupReport> BackupStore(const std::string& store, const std::st
   const std::string copying = path + ".copying";
   Backup backup(store, copying, options);
   auto report = backup.Make();
-  if (report.status().code() == absl::StatusCode::kCancelled) {
+  if (absl::IsCancelled(report.status()) && PathExists(copying)) {
     return Error(absl::StatusCode::kCancelled,
                  "interrupted: what was copied is kept in {}; the same command goes on from there",
                  copying);
   }
   if (!report.ok()) {
-    if (backup.began()) (void)RemovePath(copying);  // nobody uses it
+    backup.Discard(report.status());
     return report;
   }
   CrashPoint("backup.copied");

@@ -40,12 +40,10 @@ class Copying {
 
   // The small files say what the tables are, which may have changed since: they are copied anew.
   absl::Status ClearOthers() const {
-    std::error_code error;
-    for (const auto& entry : fs::directory_iterator(copy_.to, error)) {
-      const std::string name = entry.path().filename();
+    LUTDB_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectory(copy_.to));
+    for (const std::string& name : names) {
       if (!tables_.contains(name)) LUTDB_RETURN_IF_ERROR(RemovePath(Target(name)));
     }
-    if (error) return Unavailable("{} cannot be listed: {}", copy_.to, error.message());
     return absl::OkStatus();
   }
 
@@ -67,13 +65,11 @@ class Copying {
   }
 
   absl::Status CopyOthers() const {
-    std::error_code error;
-    for (const auto& entry : fs::directory_iterator(copy_.from, error)) {
-      const std::string name = entry.path().filename();
+    LUTDB_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectory(copy_.from));
+    for (const std::string& name : names) {
       if (tables_.contains(name)) continue;
-      LUTDB_RETURN_IF_ERROR(CopyFile(entry.path(), Target(name)));
+      LUTDB_RETURN_IF_ERROR(CopyFile(JoinPath(copy_.from, name), Target(name)));
     }
-    if (error) return Unavailable("{} cannot be listed: {}", copy_.from, error.message());
     return absl::OkStatus();
   }
 
@@ -84,7 +80,7 @@ class Copying {
     LUTDB_RETURN_IF_ERROR(RemovePath(copied.path));
     LUTDB_RETURN_IF_ERROR(CopyFile(table.path, copied.path));
     const absl::Status whole = db::VerifyTableFile(copied);
-    if (whole.ok() || db::VerifyTableFile(table).ok()) return whole;
+    if (whole.ok() || !absl::IsDataLoss(db::VerifyTableFile(table))) return whole;
     return DataLoss("{} of the store is damaged: mend it first, by `lutdb repair`",
                     BaseName(table.path));
   }

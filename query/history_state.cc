@@ -34,7 +34,7 @@ absl::Status History::State::Reopen() {
   open.cache_bytes = kCacheBytes;
   LUTDB_ASSIGN_OR_RETURN(db::OpenedStore opened,
                          db::OpenStore(path, options.write ? db::Access::kWrite : db::Access::kRead,
-                                       open, store == nullptr ? nullptr : store->TakeLock()));
+                                       open, store == nullptr ? nullptr : &store->lock()));
   db::Rocks* const writable = options.write ? opened.rocks.get() : nullptr;
   LUTDB_ASSIGN_OR_RETURN(std::unique_ptr<StoreReader> next, StoreReader::Over(std::move(opened)));
   heads.clear();

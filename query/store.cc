@@ -23,7 +23,7 @@ namespace lutdb {
 namespace {
 
 constexpr uint64_t kEntriesMax = uint64_t{1} << 31;  // of one lookup
-constexpr uint64_t kLevelsMax = uint64_t{1} << 24;   // where they differ from chunk to chunk
+constexpr uint64_t kLevelsMax = uint64_t{1} << 24;   // codes x chunks of which they are kept
 
 TableInfo DescribeTable(const StoreReader& store, uint32_t table) {
   const TableSpec& spec = store.spec(table);
@@ -84,39 +84,36 @@ StoreInfo DescribeStore(const StoreReader& store) {
   return info;
 }
 
-// Level values of each selected code of each selected chunk, in real numbers for input scale 1; of
-// one chunk where all have the same.
-absl::StatusOr<std::vector<std::vector<double>>> LevelsOf(const StoreReader& store,
-                                                          const Selection& selection) {
-  std::vector<std::vector<double>> levels;
+// Real numbers for input scale 1.
+std::vector<double> LevelsOf(const TableGeometry& geometry, const std::vector<float>& scales,
+                             uint32_t chunk, uint32_t code) {
+  std::vector<int32_t> values(geometry.positions(chunk).size());
+  geometry.LevelsOf(chunk, code, values.data());
+  std::vector<double> real(values.begin(), values.end());
+  for (uint32_t p = 0; p < real.size() && !scales.empty(); ++p) {
+    const uint32_t input = geometry.InputAt(chunk, p);
+    if (input != kPadding) real[p] *= scales[input];
+  }
+  return real;
+}
+
+absl::Status AddLevels(const StoreReader& store, const Selection& selection, Lookup* lookup) {
   const TableGeometry& geometry = store.geometry(selection.table);
   LUTDB_ASSIGN_OR_RETURN(const std::vector<float> scales, store.InputScales(selection.table));
-  const size_t codes = selection.codes.size();
+  const bool keep = uint64_t{selection.codes.size()} * selection.chunks.size() <= kLevelsMax;
   const bool alike = geometry.uniform() && scales.empty();
-  if (!alike && uint64_t{codes} * selection.chunks.size() > kLevelsMax) {
-    return ResourceExhausted(
-        "{} chunks x {} codes of table {} have more than 2^24 levels; select "
-        "fewer at a time",
-        selection.chunks.size(), codes, store.spec(selection.table).name);
-  }
-  std::vector<int32_t> values;
-  for (const uint32_t chunk : selection.chunks) {
-    values.resize(geometry.positions(chunk).size());
-    for (const uint32_t code : selection.codes) {
-      geometry.LevelsOf(chunk, code, values.data());
-      std::vector<double>& real = levels.emplace_back(values.begin(), values.end());
-      for (uint32_t p = 0; p < real.size() && !scales.empty(); ++p) {
-        const uint32_t input = geometry.InputAt(chunk, p);
-        if (input != kPadding) real[p] *= scales[input];
-      }
+  for (size_t c = 0;
+       c < (alike ? std::min<size_t>(selection.chunks.size(), 1) : selection.chunks.size()); ++c) {
+    for (size_t k = 0; k < selection.codes.size(); ++k) {
+      std::vector<double> real =
+          LevelsOf(geometry, scales, selection.chunks[c], selection.codes[k]);
+      if (c == 0) lookup->levels.push_back(real);
+      lookup->levels_differ |= real != lookup->levels[k];
+      if (keep && !alike) lookup->chunk_levels.push_back(std::move(real));
     }
-    if (alike) return levels;
   }
-  for (size_t i = codes; i < levels.size(); ++i) {
-    if (levels[i] != levels[i - codes]) return levels;
-  }
-  levels.resize(std::min(levels.size(), codes));
-  return levels;
+  if (!lookup->levels_differ) lookup->chunk_levels = {};
+  return absl::OkStatus();
 }
 
 // Length of the codes axis. Chunks of different numbers of codes have no common axis: a code
@@ -210,7 +207,7 @@ absl::StatusOr<Lookup> Store::Get(const std::string& address) const {
   } catch (const std::bad_alloc&) {
     return ResourceExhausted("no memory for {} entries; select fewer at a time", rows * codes);
   }
-  LUTDB_ASSIGN_OR_RETURN(lookup.levels, LevelsOf(reader, selection));
+  LUTDB_RETURN_IF_ERROR(AddLevels(reader, selection, &lookup));
   LUTDB_ASSIGN_OR_RETURN(const std::vector<float> steps, reader.Steps(selection.table));
   lookup.step.reserve(selection.neurons.size());
   for (const uint32_t neuron : selection.neurons) lookup.step.push_back(steps[neuron]);

@@ -65,7 +65,7 @@ struct StoreReader::State {
 StoreReader::StoreReader(std::unique_ptr<State> state) : state_(std::move(state)) {}
 StoreReader::~StoreReader() = default;
 
-std::unique_ptr<FileLock> StoreReader::TakeLock() { return std::move(state_->store.lock); }
+std::unique_ptr<FileLock>& StoreReader::lock() { return state_->store.lock; }
 
 absl::StatusOr<std::unique_ptr<StoreReader>> StoreReader::Open(const std::string& path,
                                                                uint64_t cache_bytes) {

@@ -28,9 +28,9 @@ class StoreReader {
   static absl::StatusOr<std::unique_ptr<StoreReader>> Over(db::OpenedStore store);
   ~StoreReader();
 
-  // The lock of the writer that opened the database, who opens it again and must not lose it to
-  // another meanwhile; nothing may be written through this one any more.
-  std::unique_ptr<FileLock> TakeLock();
+  // The lock of the writer that opened the database (null: a reader did), for one that opens it
+  // again and must not lose it to another meanwhile: then nothing may be written through this one.
+  std::unique_ptr<FileLock>& lock();
 
   const std::string& path() const;
   const Manifest& manifest() const;

@@ -60,15 +60,14 @@ void WriteNested(const Lookup& lookup, Output& output, Text text) {
   output.Write("]");
 }
 
-// By code; by chunk and code where chunks differ.
-void WriteLevels(const Lookup& lookup, Output& output) {
-  const bool differ = lookup.levels.size() > lookup.codes.size();
-  output.Write(differ ? "[[" : "[");
-  for (size_t i = 0; i < lookup.levels.size(); ++i) {
-    if (i > 0) output.Write(differ && i % lookup.codes.size() == 0 ? "],\n[" : ",");
-    WriteArray(lookup.levels[i], output);
+void WriteLevels(const std::vector<std::vector<double>>& levels, size_t begin, size_t end,
+                 Output& output) {
+  output.Write("[");
+  for (size_t i = begin; i < end; ++i) {
+    if (i > begin) output.Write(",");
+    WriteArray(levels[i], output);
   }
-  output.Write(differ ? "]]" : "]");
+  output.Write("]");
 }
 
 void WriteLookupJson(const Lookup& lookup, Output& output) {
@@ -84,7 +83,13 @@ void WriteLookupJson(const Lookup& lookup, Output& output) {
   // As doubles, so that every reader gets the f32 exactly, whatever it parses numbers into.
   WriteArray(std::vector<double>(lookup.step.begin(), lookup.step.end()), output);
   output.Write(",\n\"levels\": ");
-  WriteLevels(lookup, output);
+  WriteLevels(lookup.levels, 0, lookup.levels.size(), output);
+  const size_t codes = lookup.codes.size();
+  for (size_t i = 0; i < lookup.chunk_levels.size(); i += codes) {
+    output.Write(i == 0 ? ",\n\"chunk_levels\": [" : ",\n");
+    WriteLevels(lookup.chunk_levels, i, i + codes, output);
+    if (i + codes == lookup.chunk_levels.size()) output.Write("]");
+  }
   output.Write(",\n\"entries\": ");
   WriteNested(lookup, output, [&](size_t n, size_t c, size_t k) {
     return fmt::format_int(lookup.at(n, c, k)).str();
@@ -109,7 +114,8 @@ void WriteLookupCsv(const Lookup& lookup, Output& output) {
 
 std::string LevelsText(const Lookup& lookup, size_t c, size_t k) {
   std::string text;
-  for (double level : lookup.levels_of(c, k)) text += (text.empty() ? "" : ", ") + Number(level);
+  for (const double level : lookup.levels_of(c, k))
+    text += (text.empty() ? "" : ", ") + Number(level);
   return text;
 }
 

@@ -66,13 +66,18 @@ struct Lookup {
   std::vector<uint32_t> codes;
   EntryType entry = EntryType::kI16;
   std::vector<float> step;  // one per selected neuron; real value = entry x step x input scale
-  // Level values for input scale 1, one for each input of a chunk: of each selected code, or, where
-  // chunks differ, of each code of the first selected chunk, then of the next.
+  // Level values for input scale 1, one for each input of a chunk, of each selected code of the
+  // first selected chunk. Where others have other levels, chunk_levels has those of each code of
+  // the first chunk, then of the next; but not those of more than 2^24.
   std::vector<std::vector<double>> levels;
+  bool levels_differ = false;
+  std::vector<std::vector<double>> chunk_levels;
   std::vector<int16_t> entries;  // neuron-major, then chunk, then code
 
-  const std::vector<double>& levels_of(size_t c, size_t k) const {
-    return levels[levels.size() > codes.size() ? c * codes.size() + k : k];
+  // Empty when they are not there.
+  std::vector<double> levels_of(size_t c, size_t k) const {
+    if (!levels_differ) return levels[k];
+    return chunk_levels.empty() ? std::vector<double>() : chunk_levels[c * codes.size() + k];
   }
 
   int16_t at(size_t n, size_t c, size_t k) const {

@@ -100,10 +100,12 @@ TEST(Damage, ALostGenerationFileIsNoOlderStore) {
   const std::string store = scratch / "d.lut";
   Build(store);
   for (const bool collected : {false, true}) {
-    ASSERT_EQ(Lutdb({"set", store, "output[0,0,0]", collected ? "raw:3" : "raw:1"}).exit_code, 0);
+    const auto set = [&](const char* value) {
+      return Lutdb({"set", store, "output[0,0,0]", value, "-m", "a value"}).exit_code;
+    };
+    ASSERT_EQ(set(collected ? "raw:3" : "raw:1"), 0);
     ASSERT_EQ(Lutdb({"bake", store}).exit_code, 0);
-    const char* const newest = collected ? "raw:4" : "raw:2";
-    ASSERT_EQ(Lutdb({"set", store, "output[0,0,0]", newest}).exit_code, 0);
+    ASSERT_EQ(set(collected ? "raw:4" : "raw:2"), 0);
     const std::string values = Lutdb({"get", store, "output[0,0,0]", "--csv"}).out;
     if (collected) {
       ASSERT_EQ(Lutdb({"gc", store}).exit_code, 0);

@@ -194,6 +194,21 @@ TEST_F(Digits, IntegerOnly) {
   EXPECT_NEAR(Accuracy("i.lut"), 0.958, 0.006);
 }
 
+// Under fixed scales, as integer-only networks have them, chunks have levels of their own.
+TEST_F(Digits, GetHasTheLevelsOfEveryChunk) {
+  ASSERT_EQ(Build("levels.lut", {"--integer-only", "--input-bits", "3"}).exit_code, 0);
+  const std::string store = *scratch_ / "levels.lut";
+  const Json both = RunJson({"get", store, "output[9, 0:2, :]"});
+  ASSERT_EQ(both["chunk_levels"].size(), 2u);
+  EXPECT_EQ(both["levels"], both["chunk_levels"][0]);
+  EXPECT_NE(both["chunk_levels"][0], both["chunk_levels"][1]);
+  for (const int chunk : {0, 1}) {
+    const Json one = RunJson({"get", store, "output[9, " + std::to_string(chunk) + ", :]"});
+    EXPECT_FALSE(one.contains("chunk_levels"));
+    EXPECT_EQ(one["levels"], both["chunk_levels"][chunk]);
+  }
+}
+
 TEST_F(Digits, ArraysInAndOut) {
   // Two images of nothing but paper, as bytes.
   const std::string header = "{'descr': '|u1', 'fortran_order': False, 'shape': (2, 28, 28), }\n";

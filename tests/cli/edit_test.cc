@@ -322,7 +322,7 @@ TEST_F(Edit, MeasuredBeforeAndAfter) {
   words.erase(std::find(words.begin(), words.end(), "--dry-run"));
   const ProcessResult made = On("ablate", words);
   ASSERT_EQ(made.exit_code, 0) << made.err;
-  EXPECT_EQ(made.out.rfind("accuracy ", 0), 0u) << made.out;
+  EXPECT_NE(made.out.find("\naccuracy "), std::string::npos) << made.out;
   const Json notes = OnJson("log", {}).at("commits")[0]["notes"];
   EXPECT_EQ(notes["eval"], dry);
   // What was promised is what the commit gives.

@@ -417,8 +417,10 @@ void Workloads::AddBackup() {
   backup.start = DirectoryOf(edited_);
   backup.run = [](const std::string& path) -> std::string {
     for (const bool copy : {false, true}) {
-      const auto report =
-          BackupStore(path, path + (copy ? ".copy" : ".links"), {.copy = copy, .wait_seconds = 5});
+      BackupOptions options;
+      options.copy = copy;
+      options.wait_seconds = 5;
+      const auto report = BackupStore(path, path + (copy ? ".copy" : ".links"), options);
       if (!report.ok()) return Message(report.status());
       Acknowledge();
     }

@@ -123,6 +123,8 @@ TEST_P(RepairTest, PutsBackTheFilesOfBlobs) {
   EXPECT_THAT(std::string(beyond.message()), testing::HasSubstr("copy a backup back"));
   EXPECT_THAT(std::string(beyond.message()), testing::Not(testing::HasSubstr("lutdb repair")));
   FlipByte(files[0], size - 300);
+  EXPECT_THAT(Verified(store_).problems, testing::ElementsAre(testing::HasSubstr("blobs")));
+  FlipByte(db::RocksPath(store_) + "/blobs", 100);
   EXPECT_THAT(Verified(store_).problems, testing::IsEmpty());
   // Nor of a MANIFEST without its copy.
   const std::string database = db::RocksPath(store_);
