@@ -237,7 +237,11 @@ absl::StatusOr<RepairReport> RepairStore(const std::string& store, const VerifyO
   LUTDB_RETURN_IF_ERROR(ApplyForcedIsa());
   RepairReport report;
   LUTDB_ASSIGN_OR_RETURN(db::OpenedStore opened, OpenToRepair(store, &report));
-  return Repairer(std::move(opened), std::move(report), options).Run();
+  auto repaired = Repairer(std::move(opened), std::move(report), options).Run();
+  if (repaired.status().code() != absl::StatusCode::kUnavailable) return repaired;
+  return Error(absl::StatusCode::kUnavailable,
+               "{}; if the disk cannot read that file any more, move it away and repair again",
+               Message(repaired.status()));
 }
 
 }  // namespace lutdb
