@@ -391,6 +391,9 @@ void* operator new(size_t bytes) {
     handler();
   }
 }
+void* operator new(size_t bytes, const std::nothrow_t&) noexcept {
+  return std::malloc(bytes == 0 ? 1 : bytes);  // for scratch that the library does without
+}
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, size_t) noexcept { std::free(memory); }
 
