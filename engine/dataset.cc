@@ -119,9 +119,9 @@ absl::Status ClassNumbering::Finish(const DataOptions& options, const DataShape&
   } else if (order = IndexNames(names_, shape.outputs); order.empty()) {
     if (const auto all = IndexNames(names_, 0); !all.empty() && shape.outputs > 0) {
       return InvalidArgument(
-          "{} has class {}, but the network tells {} apart, from 0 on; if these are names, list "
-          "them "
-          "in the order of its outputs with --classes",
+          "{} has class {}, but the network tells {} apart, from 0 on; list them in the order of "
+          "its "
+          "outputs with --classes if these are names",
           data->source, all.back(), shape.outputs);
     }
     if (names_.size() != shape.outputs) {

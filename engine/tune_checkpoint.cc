@@ -1,6 +1,5 @@
 #include "engine/tune_checkpoint.h"
 
-#include <filesystem>
 #include <utility>
 
 #include "base/status.h"
@@ -34,12 +33,10 @@ absl::StatusOr<std::string> CheckpointPath(const std::string& store, const std::
   const std::string folder = JoinPath(store, "tune");
   LUTDB_RETURN_IF_ERROR(MakeDirectory(folder));
   const std::string name = FileName(branch, head, fingerprint);
-  std::error_code error;
-  for (std::filesystem::directory_iterator it(folder, error), end; !error && it != end;
-       it.increment(error)) {
-    const std::string other = it->path().filename().string();
+  LUTDB_ASSIGN_OR_RETURN(const std::vector<std::string> others, ListDirectory(folder));
+  for (const std::string& other : others) {
     if (!IsStale(other, name, branch.size())) continue;
-    LUTDB_RETURN_IF_ERROR(RemovePath(it->path().string()));
+    LUTDB_RETURN_IF_ERROR(RemovePath(JoinPath(folder, other)));
   }
   return JoinPath(folder, name);
 }
