@@ -2,9 +2,6 @@
 
 #include <rocksdb/sst_file_reader.h>
 
-#include <algorithm>
-#include <filesystem>
-
 #include "base/file.h"
 #include "base/status.h"
 #include "db/file_checksum.h"
@@ -52,15 +49,12 @@ absl::Status VerifyTableFile(const LiveFile& file) {
 
 absl::Status VerifyLooseFiles(
     const std::string& path, const std::function<void(const std::string&, absl::Status)>& on_file) {
-  std::vector<std::string> files;
-  std::error_code error;
-  for (std::filesystem::directory_iterator at(path, error), end; !error && at != end;
-       at.increment(error)) {
-    if (at->path().extension() == ".sst") files.push_back(at->path().string());
+  LUTDB_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListDirectory(path));
+  for (const std::string& name : names) {
+    if (!name.ends_with(".sst")) continue;
+    const std::string file = JoinPath(path, name);
+    on_file(file, VerifyBlocks(file));
   }
-  if (error) return Unavailable("{} cannot be listed: {}", path, error.message());
-  std::sort(files.begin(), files.end());
-  for (const std::string& file : files) on_file(file, VerifyBlocks(file));
   return absl::OkStatus();
 }
 

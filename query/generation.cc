@@ -32,12 +32,12 @@ uint64_t OwnBytes(const std::string& directory) {
 std::vector<std::string> OldGenerations(const std::string& store) {
   std::vector<std::string> paths;
   const std::string current = db::RocksPath(store);
-  std::error_code ignored;
-  for (const auto& entry : std::filesystem::directory_iterator(store, ignored)) {
-    const std::string name = entry.path().filename();
+  const auto names = ListDirectory(store);
+  if (!names.ok()) return paths;  // gc frees less
+  for (const std::string& name : *names) {
     const bool database = name == "db" || name.rfind("db.", 0) == 0;
     const std::string path = JoinPath(store, name);
-    if (database && entry.is_directory(ignored) && path != current) paths.push_back(path);
+    if (database && IsDirectory(path) && path != current) paths.push_back(path);
   }
   return paths;
 }
